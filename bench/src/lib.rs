@@ -1,0 +1,1 @@
+//! Load generators with a known truth, and what Dunnage costs beside them.

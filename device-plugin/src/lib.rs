@@ -1,0 +1,3 @@
+//! Accelerators: what this host has, and how a container gets it.
+
+#![forbid(unsafe_code)]

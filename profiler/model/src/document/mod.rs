@@ -1,0 +1,1 @@
+//! The JSON documents of the command line (DESIGN contract, schema names `dunnage.*/1`).

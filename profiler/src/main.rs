@@ -1,0 +1,3 @@
+//! The `dunnage` command: parse, wire, run, exit code.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! 5. Out: JSON for programs, text for people.

@@ -1,0 +1,1 @@
+//! The whole machine: `/proc/stat`, `/proc/meminfo`, `/proc/diskstats`, `/proc/pressure`.

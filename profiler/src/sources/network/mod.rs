@@ -1,0 +1,1 @@
+//! Traffic per network namespace.

@@ -1,0 +1,1 @@
+//! Traffic by the sockets' cgroup, for containers on the host's network.

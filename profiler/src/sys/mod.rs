@@ -1,0 +1,1 @@
+//! The unsafe door to the kernel: memory maps of eBPF arrays.

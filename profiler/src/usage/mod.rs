@@ -1,0 +1,2 @@
+//! 3. Readings charged to parties; they add up to the machine. Pure.
+

@@ -1,0 +1,3 @@
+//! Flame graphs, plots and pages, drawn from the model.
+
+#![forbid(unsafe_code)]
