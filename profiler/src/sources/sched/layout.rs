@@ -69,7 +69,7 @@ pub(super) struct Geometry {
 /// All maps of the program together stay below this.
 pub(super) const MAPS_LIMIT_BYTES: u64 = 32 << 20;
 /// One slot a task: `TASKS` times `struct task`.
-const TASKS_BYTES: u64 = 65_536 * 24;
+const TASKS_BYTES: u64 = 65_536 * 40;
 
 impl Geometry {
     /// The largest tables for `cpus` CPUs that stay below the limit, at most 8,192 owners and 4,096

@@ -97,6 +97,8 @@ struct task {
     u64 tag;       /* start time and epoch: tells a reused pid and a pause */
     u64 delay;     /* run_delay that is accounted for */
     u64 throttle;  /* throttle clock when it was switched out runnable; 0 is unknown */
+    u64 set;       /* the css_set that `owner` was found for */
+    u64 owner;
 };
 
 struct name {
@@ -149,28 +151,28 @@ INLINE u32 owner_of(struct task_struct *task)
     if (!v2_absent && group->level > 0)
         return index_of(group->kn->id, task);
     if (v1_cpu && ENUM_EXISTS(enum cgroup_subsys_id, cpu_cgrp_id)) {
-        struct cgroup_subsys_state **subsys = set->subsys;
-        struct cgroup_subsys_state *state = 0;
         /* The place of the cpu controller is known only when the program is relocated. */
-        u32 at = ENUM_VALUE(enum cgroup_subsys_id, cpu_cgrp_id);
-        bpf_probe_read_kernel(&state, sizeof(state), subsys + at);
-        if (state) {
-            struct cgroup *v1 = 0;
-            int level = 0;
-            bpf_probe_read_kernel(&v1, sizeof(v1), &state->cgroup);
-            bpf_probe_read_kernel(&level, sizeof(level), &v1->level);
-            if (v1 && level > 0) {
-                struct kernfs_node *node = 0;
-                u64 id = 0;
-                bpf_probe_read_kernel(&node, sizeof(node), &v1->kn);
-                bpf_probe_read_kernel(&id, sizeof(id), &node->id);
-                return index_of(id | KEY_V1, task);
-            }
-        }
+        struct cgroup_subsys_state *state = set->subsys[ENUM_VALUE(enum cgroup_subsys_id, cpu_cgrp_id)];
+        struct cgroup *v1 = state->cgroup;
+        if (v1->level > 0)
+            return index_of(v1->kn->id | KEY_V1, task);
     }
     if (task->flags & PF_KTHREAD)
         return KERNEL;
     return index_of((u64)(u32)task->tgid | KEY_ROOT_PROCESS, task);
+}
+
+/* The owner of a task whose slot may know it already: a task that moves to another cgroup gets
+ * another css_set. */
+INLINE u32 owner_by_slot(struct task_struct *task, struct task *slot, u64 tag)
+{
+    u64 set = (u64)task->cgroups;
+    if (slot->tag == tag && slot->set == set)
+        return slot->owner;
+    u32 owner = owner_of(task);
+    slot->set = set;
+    slot->owner = owner;
+    return owner;
 }
 
 INLINE struct total *total_of(u32 cpu, u32 owner)
@@ -253,6 +255,14 @@ GLOBAL u64 charge(u32 writer, u32 source, u32 victim, u64 now, u64 budget)
 
 INLINE void split_wait(struct cpu *here, struct total *victim_total, u32 writer, u32 source, u32 victim, u64 now, u64 wait)
 {
+    /* Most waits are short: the last one to run covers all of it. */
+    u64 position = here->position;
+    if (writer == source && !here->cut_end && now - here->ring[(position - 2) & (RING - 1)].end >= wait) {
+        u32 owner = here->ring[(position - 1) & (RING - 1)].owner;
+        if (add_pair(writer, here->table, victim << 16 | (owner & 0xffff), wait))
+            victim_total->spilled += wait;
+        return;
+    }
     here->spilled = 0;
     victim_total->unexplained += charge(writer, source, victim, now, wait);
     victim_total->spilled += here->spilled;
@@ -348,13 +358,15 @@ INLINE void switch_in(struct cpu *cpu, u32 id, struct task_struct *next, u64 now
     cpu->current_pid = next->pid;
     if (!next->pid)
         return;
-    u32 owner = owner_of(next);
     u32 at = (u32)next->pid & (TASKS - 1);
     struct task *slot = bpf_map_lookup_elem(&tasks, &at);
-    struct total *total = total_of(id, owner);
-    if (!slot || !total)
+    if (!slot)
         return;
     u64 tag = tag_of(next, cpu->epoch);
+    u32 owner = owner_by_slot(next, slot, tag);
+    struct total *total = total_of(id, owner);
+    if (!total)
+        return;
     u64 queued = next->sched_info.last_queued, seen = next->sched_info.run_delay;
     u64 accounted = slot->tag == tag ? slot->delay : next->sched_info.pcount ? seen : 0;
     if (seen > accounted) {
@@ -371,8 +383,11 @@ INLINE void switch_in(struct cpu *cpu, u32 id, struct task_struct *next, u64 now
         total->wait += wait;
         if (wait) {
             count_length(total, wait);
-            cpu->cut_start = throttled ? total->throttle_start : 0;
-            cpu->cut_end = throttled ? total->throttle_end : 0;
+            cpu->cut_start = cpu->cut_end = 0;
+            if (throttled) {
+                cpu->cut_start = total->throttle_start;
+                cpu->cut_end = total->throttle_end;
+            }
             split_wait(cpu, total, id, id, owner, now, wait);
         }
         seen += now - queued;
@@ -440,6 +455,7 @@ int on_migrate(u64 *ctx)
     } else if (task->sched_info.pcount) {
         accounted = delay;
     }
+    u32 owner = owner_by_slot(task, slot, tag);
     slot->tag = tag;
     slot->delay = delay;
     slot->throttle = 0;
@@ -448,7 +464,6 @@ int on_migrate(u64 *ctx)
     u64 wait = delay - accounted, throttled = 0;
     if (wait > now - source->begun)
         wait = now - source->begun;
-    u32 owner = owner_of(task);
     struct total *total = total_of(writer, owner);
     if (!total)
         return 0;
