@@ -37,8 +37,6 @@ pub struct Registry {
     gone: usize,
     /// Number of the version 1 hierarchy whose ids the scheduling source uses.
     v1_hierarchy: Option<u32>,
-    /// Processes of the root cgroup that were seen to be gone.
-    dead_processes: HashSet<u32>,
 }
 
 impl Registry {
@@ -78,11 +76,6 @@ impl Registry {
             missing.into_iter().for_each(|owner| self.bury(owner, now));
         }
         self.forget(now);
-    }
-
-    /// Learns which processes of the root cgroup are gone, of those that the last windows named.
-    pub fn note_dead_processes(&mut self, dead: HashSet<u32>) {
-        self.dead_processes = dead;
     }
 
     fn insert(&mut self, owner: Owner, path: Arc<str>) {
@@ -132,8 +125,7 @@ impl Names for Registry {
     fn is_gone(&self, owner: Owner) -> bool {
         match owner {
             Owner::V1(_) | Owner::V2(_) => self.entries.get(&owner).is_none_or(|e| e.gone.is_some()),
-            Owner::RootProcess(pid) => self.dead_processes.contains(&pid),
-            Owner::Kernel | Owner::Unknown => false,
+            Owner::RootProcess(_) | Owner::Kernel | Owner::Unknown => false,
         }
     }
 }

@@ -9,6 +9,7 @@ mod governor;
 mod layout;
 mod pairs;
 mod probe;
+mod sums;
 mod totals;
 
 pub use governor::Budget;

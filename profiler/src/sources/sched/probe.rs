@@ -4,6 +4,7 @@ use super::OBJECT;
 use super::governor::{Budget, Governor, duty_for};
 use super::layout::{self, Geometry, cpu, pair, total};
 use super::pairs::Pairs;
+use super::sums::{apportion, balance, scale};
 use super::totals::{OwnerDelta, Totals};
 use crate::sys::{MapError, MappedArray};
 use aya::maps::{Map, MapData};
@@ -156,10 +157,13 @@ impl Probe {
             pairs.push(BlamePair { victim, culprit, time: Nanos(time) });
         }
         apportion(&mut owners, &spills, &mut pairs);
-        self.finish(owners, pairs)
+        let mut window = self.close(owners, pairs);
+        balance(&mut window.owners, &window.pairs, |owner| names.path(owner));
+        window
     }
 
-    fn finish(&mut self, mut owners: Vec<OwnerWindow>, mut pairs: Vec<BlamePair>) -> SchedWindow {
+    /// Tells what the window cost and how much of it was watched, and scales it up accordingly.
+    fn close(&mut self, mut owners: Vec<OwnerWindow>, mut pairs: Vec<BlamePair>) -> SchedWindow {
         let now = self.counts();
         let events = now.events - self.last.events;
         let measured = now.cost_events - self.last.cost_events;
@@ -190,7 +194,7 @@ impl Probe {
 
     /// Who runs on each CPU now, and for how long since its last switch-in.
     fn running(&self) -> Vec<(u32, u64)> {
-        let now = crate::host::monotonic().0;
+        let now = crate::clock::monotonic().0;
         (0..self.cpus.len())
             .map(|at| {
                 let load = |word| self.cpus.load(at, word);
@@ -288,43 +292,4 @@ fn mapped(ebpf: &Ebpf, name: &'static str, elements: usize, words: usize) -> Res
     }
     let data: &MapData = data;
     Ok(MappedArray::new(data.fd(), elements, words)?)
-}
-
-/// Splits what found no place in the table of pairs over who ran on that CPU in the window.
-fn apportion(owners: &mut [OwnerWindow], spills: &[(usize, Vec<Nanos>)], pairs: &mut Vec<BlamePair>) {
-    for (victim, spilled) in spills {
-        for (slot, amount) in spilled.iter().enumerate().filter(|(_, s)| **s > Nanos::ZERO) {
-            let cpu = owners[*victim].cpus[slot].cpu;
-            let ran: Vec<(Owner, u64)> = owners
-                .iter()
-                .flat_map(|o| o.cpus.iter().filter(|c| c.cpu == cpu).map(|c| (o.owner, c.run.0)))
-                .filter(|(_, run)| *run > 0)
-                .collect();
-            let all: u128 = ran.iter().map(|(_, run)| u128::from(*run)).sum();
-            let mut left = amount.0;
-            for (culprit, run) in &ran {
-                let part = u64::try_from(u128::from(amount.0) * u128::from(*run) / all.max(1)).unwrap_or(0).min(left);
-                left -= part;
-                pairs.push(BlamePair { victim: owners[*victim].owner, culprit: *culprit, time: Nanos(part) });
-            }
-            owners[*victim].unexplained += Nanos(left);
-            owners[*victim].apportioned += Nanos(amount.0 - left);
-        }
-    }
-}
-
-fn scale(owners: &mut [OwnerWindow], pairs: &mut [BlamePair], factor: f64) {
-    let scaled = |n: &mut Nanos| *n = Nanos::from_seconds(n.seconds() * factor);
-    for owner in owners {
-        for cpu in &mut owner.cpus {
-            scaled(&mut cpu.run);
-            scaled(&mut cpu.wait);
-        }
-        scaled(&mut owner.throttled);
-        scaled(&mut owner.unexplained);
-        scaled(&mut owner.apportioned);
-    }
-    for pair in pairs {
-        scaled(&mut pair.time);
-    }
 }
