@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Rebuilds every eBPF object below src/sources with the pinned compiler, next to its C file, or into
+# Rebuilds every eBPF object of the tree with the pinned compiler, next to its C file, or into
 # the folder given as the first argument (to compare). Cargo alone never needs this: the objects are
 # committed.
 #
@@ -22,8 +22,8 @@ if [ ! -x "$cache/ziglang/zig" ]; then
     chmod +x "$cache/ziglang/zig"
     rm "$cache"/ziglang-*.whl
 fi
-cd "$here/src/sources"
-for source in */*.bpf.c; do
+cd "$here/.."
+find profiler/src bench/src -name '*.bpf.c' | sort | while read -r source; do
     object=${out:-.}/${source%.c}.o
     mkdir -p "$(dirname "$object")"
     "$cache/ziglang/zig" clang -target bpfel-freestanding-none -mcpu=v3 -g -O2 -Wall -Werror \
