@@ -78,15 +78,20 @@ fn pid_of(folder: &Path) -> Option<u32> {
 
 fn remove_folder(folder: &Path) {
     for _ in 0..TRIES {
+        if !folder.exists() {
+            return;
+        }
         for role in ROLES {
             let inside = folder.join(role);
             kill_inside(&inside);
             let _ = fs::remove_dir(&inside);
         }
-        match fs::remove_dir(folder) {
-            Ok(()) => return,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-            Err(_) => thread::sleep(PAUSE),
+        match fs::remove_dir(folder).map_err(|error| error.kind()) {
+            Err(io::ErrorKind::ResourceBusy | io::ErrorKind::DirectoryNotEmpty) => {
+                thread::sleep(PAUSE);
+            }
+            // Gone, or not ours to remove: trying again would not help.
+            _ => return,
         }
     }
 }
@@ -110,6 +115,9 @@ fn kill_inside(cgroup: &Path) {
 }
 
 /// Removes what demos left whose process is gone. Returns how many folders there were.
+///
+/// A folder with processes inside is let alone: its maker may live in another pid namespace. A
+/// dead demo leaves none, for its children die with it.
 pub(super) fn remove_stale(hierarchies: &[Hierarchy]) -> usize {
     let mut count = 0;
     for hierarchy in hierarchies {
@@ -122,7 +130,7 @@ pub(super) fn remove_stale(hierarchies: &[Hierarchy]) -> usize {
             };
             for folder in entries.filter_map(|entry| Some(entry.ok()?.path())) {
                 let dead = |pid| !Path::new("/proc").join(u32::to_string(&pid)).exists();
-                if pid_of(&folder).is_some_and(dead) {
+                if pid_of(&folder).is_some_and(dead) && is_deserted(&folder) {
                     remove_folder(&folder);
                     count += 1;
                 }
@@ -130,6 +138,13 @@ pub(super) fn remove_stale(hierarchies: &[Hierarchy]) -> usize {
         }
     }
     count
+}
+
+fn is_deserted(folder: &Path) -> bool {
+    ROLES.iter().all(|role| {
+        fs::read_to_string(folder.join(role).join("cgroup.procs"))
+            .map_or(true, |all| all.is_empty())
+    })
 }
 
 /// The watcher: hears what there is to remove until its input ends, then removes it.

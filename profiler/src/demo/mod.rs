@@ -37,6 +37,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
+use truth::Tick;
 
 /// What the demo is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,14 +184,14 @@ fn play_with(
     observe: &mut dyn FnMut(&str, Duration) -> anyhow::Result<Seen>,
     out: &mut dyn Write,
 ) -> anyhow::Result<DemoOutcome> {
-    let (victim_cpu, bystander_cpu) = places()?;
+    let places = places()?;
     let mut stage = Stage::set(launcher)?;
     let folder = stage.folders.path.clone();
-    show::opening(out, &folder, victim_cpu, bystander_cpu)?;
+    show::opening(out, &folder, places.0, places.1)?;
 
     // The loads end by themselves soon after the demo should have, whatever happens to it.
     let limit = (options.alone + options.together).as_secs() + 30;
-    stage.enter(launcher, "victim", victim_cpu, limit)?;
+    stage.enter(launcher, "victim", places.0, limit)?;
     let ticks = stage.players[0].ticks();
     thread::sleep(SETTLE);
     show::step(
@@ -204,8 +205,8 @@ fn play_with(
     pause(options.alone, stopped)?;
     let alone = (opened, monotonic());
 
-    stage.enter(launcher, "culprit", victim_cpu, limit)?;
-    if let Some(cpu) = bystander_cpu {
+    stage.enter(launcher, "culprit", places.0, limit)?;
+    if let Some(cpu) = places.1 {
         stage.enter(launcher, "bystander", cpu, limit)?;
     }
     thread::sleep(SETTLE);
@@ -222,22 +223,9 @@ fn play_with(
     let beside = (opened, monotonic());
     let after = stage.cpu_use()?;
     pause(LAST_REPORT, stopped)?;
-
-    let ticks = ticks.all();
     drop(stage);
-    let phase = |(start, end)| truth::phase(&ticks, start, end).ok_or(DemoError::Silent("victim"));
-    let actor = |name: &'static str, cpu: usize| Actor {
-        name,
-        cpu,
-        cpu_seconds: truth::seconds(used(&after, name).saturating_sub(used(&before, name))),
-    };
-    let truth = Truth {
-        victim_cpu,
-        alone: phase(alone)?,
-        beside: phase(beside)?,
-        culprit: actor("culprit", victim_cpu),
-        bystander: bystander_cpu.map(|cpu| actor("bystander", cpu)),
-    };
+
+    let truth = measured(&ticks.all(), [alone, beside], places, [&before, &after])?;
     let checks = check::checks(&truth, &seen, &folder);
     let right = checks.iter().all(|check| check.right);
     let outcome = DemoOutcome {
@@ -249,6 +237,39 @@ fn play_with(
     };
     show::result(out, &outcome)?;
     Ok(outcome)
+}
+
+/// What each role used so far, in nanoseconds.
+type Clocks = [(&'static str, u64)];
+
+/// The truth out of the victim's reports in the two spans (`CLOCK_MONOTONIC`, nanoseconds) and the
+/// clocks before and after the second.
+fn measured(
+    ticks: &[Tick],
+    spans: [(u64, u64); 2],
+    (victim_cpu, bystander_cpu): (usize, Option<usize>),
+    [before, after]: [&Clocks; 2],
+) -> Result<Truth, DemoError> {
+    let [alone, beside] = spans
+        .map(|(start, end)| truth::phase(ticks, start, end).ok_or(DemoError::Silent("victim")));
+    let used = |clocks: &Clocks, role: &str| {
+        clocks
+            .iter()
+            .find(|(name, _)| *name == role)
+            .map_or(0, |(_, nanos)| *nanos)
+    };
+    let actor = |name: &'static str, cpu: usize| Actor {
+        name,
+        cpu,
+        cpu_seconds: truth::seconds(used(after, name).saturating_sub(used(before, name))),
+    };
+    Ok(Truth {
+        victim_cpu,
+        alone: alone?,
+        beside: beside?,
+        culprit: actor("culprit", victim_cpu),
+        bystander: bystander_cpu.map(|cpu| actor("bystander", cpu)),
+    })
 }
 
 /// How long a load is given to start and find its pace.
@@ -283,13 +304,6 @@ fn pause(length: Duration, stopped: &dyn Fn() -> bool) -> Result<(), DemoError> 
         }
         thread::sleep(left.min(STEP));
     }
-}
-
-fn used(clocks: &[(&'static str, u64)], role: &str) -> u64 {
-    clocks
-        .iter()
-        .find(|(name, _)| *name == role)
-        .map_or(0, |(_, nanos)| *nanos)
 }
 
 /// The cgroups and the children. Fields are dropped in this order: first the children end, then
