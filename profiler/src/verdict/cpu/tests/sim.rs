@@ -173,7 +173,7 @@ impl Sim {
             }
             let group = &mut self.groups[group];
             if let Some((full, left)) = &mut group.quota {
-                if step % PERIOD == 0 {
+                if step.is_multiple_of(PERIOD) {
                     *left = *full;
                 }
                 group.throttled = *left == 0;
