@@ -24,7 +24,11 @@ impl Tree {
     #[must_use]
     pub fn plant(text: &[u8]) -> Tree {
         let base = Path::new("/dev/shm");
-        let base = if base.is_dir() { base.to_owned() } else { std::env::temp_dir() };
+        let base = if base.is_dir() {
+            base.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
         let root = base.join(format!("dunnage-fuzz-{}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
         fs::create_dir(&root).expect("the folder for the fuzzed host cannot be made");
@@ -49,13 +53,19 @@ impl Tree {
         };
         let names: Vec<&[u8]> = path
             .split(|&byte| byte == b'/')
-            .filter(|name| !name.is_empty() && *name != b"." && *name != b".." && !name.contains(&0))
+            .filter(|name| {
+                !name.is_empty() && *name != b"." && *name != b".." && !name.contains(&0)
+            })
             .collect();
         if names.is_empty() || names.len() > MAX_DEPTH {
             return;
         }
         let mut file = self.root.clone();
-        file.extend(names.iter().map(|name| Path::new(std::ffi::OsStr::from_bytes(name))));
+        file.extend(
+            names
+                .iter()
+                .map(|name| Path::new(std::ffi::OsStr::from_bytes(name))),
+        );
         // What the file system refuses (a name of 256 bytes, a file where a folder should be) is
         // simply not there, as on any host.
         if let Some(folder) = file.parent() {

@@ -10,6 +10,11 @@ fuzz_target!(|name: &[u8]| {
     let overrides = ['\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
     for shown in [escaped(&name), fitted(&name, 24)] {
         assert!(!shown.chars().any(char::is_control), "{shown:?}");
-        assert!(!shown.chars().any(|c| overrides.iter().any(|range| range.contains(&c))), "{shown:?}");
+        assert!(
+            !shown
+                .chars()
+                .any(|c| overrides.iter().any(|range| range.contains(&c))),
+            "{shown:?}"
+        );
     }
 });

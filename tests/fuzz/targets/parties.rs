@@ -11,7 +11,10 @@ use std::sync::LazyLock;
 
 static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
     let nothing = Tree::plant(b"");
-    let options = PartiesOptions { engines: false, ..PartiesOptions::default() };
+    let options = PartiesOptions {
+        engines: false,
+        ..PartiesOptions::default()
+    };
     Parties::open(&HostRoot::new(nothing.root()), &options)
 });
 
@@ -20,7 +23,10 @@ fuzz_target!(|path: &str| {
         return;
     }
     let party = PARTIES.of_cgroup(path);
-    let owned = party.cgroup.as_deref().expect("who is found by a path has one");
+    let owned = party
+        .cgroup
+        .as_deref()
+        .expect("who is found by a path has one");
     assert!(path.starts_with(owned), "{owned:?} is not above {path:?}");
     assert!(party.name.chars().count() <= 256, "{:?}", party.name);
     // A container may call what is beneath it as it likes, and keeps it.

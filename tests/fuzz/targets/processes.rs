@@ -11,7 +11,9 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &[u8]| {
     let tree = Tree::plant(text);
     let root = HostRoot::new(tree.root());
-    let Ok(cgroups) = CgroupReader::open(&root) else { return };
+    let Ok(cgroups) = CgroupReader::open(&root) else {
+        return;
+    };
     let mut processes = RootProcesses::open(&root, cgroups.mounts());
     assert_eq!(processes.read(), processes.read(), "nothing changed");
 });
