@@ -1,4 +1,6 @@
-//! What the fuzz targets share: a host that is made of text.
+//! What the fuzz targets share: a host that is made of text, and an engine that says what it is told.
+
+pub mod engine;
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
