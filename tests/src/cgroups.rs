@@ -23,10 +23,18 @@ pub fn mounts() -> Result<Mounts> {
     let text = read("/proc/self/mountinfo")?;
     let (mut unified, mut v1) = (Vec::new(), Vec::new());
     for line in text.lines() {
-        let Some((place, kind)) = line.split_once(" - ") else { continue };
+        let Some((place, kind)) = line.split_once(" - ") else {
+            continue;
+        };
         let point = PathBuf::from(place.split(' ').nth(4).unwrap_or("/"));
         let kind: Vec<&str> = kind.split(' ').collect();
-        let controls_cpu = || kind.last().is_some_and(|options| options.split(',').any(|option| option == "cpu" || option == "cpuacct"));
+        let controls_cpu = || {
+            kind.last().is_some_and(|options| {
+                options
+                    .split(',')
+                    .any(|option| option == "cpu" || option == "cpuacct")
+            })
+        };
         match kind.first() {
             Some(&"cgroup2") => unified.push(point),
             Some(&"cgroup") if controls_cpu() => v1.push(point),
@@ -40,7 +48,10 @@ pub fn mounts() -> Result<Mounts> {
     };
     unified.truncate(1);
     unified.extend(v1);
-    Ok(Mounts { layout, points: unified })
+    Ok(Mounts {
+        layout,
+        points: unified,
+    })
 }
 
 /// A cgroup in all hierarchies, removed with everything in it when dropped.
@@ -53,7 +64,10 @@ pub struct OwnCgroup {
 impl OwnCgroup {
     /// Makes `path`, which begins with a slash and may be any bytes that the kernel takes.
     pub fn make(path: impl AsRef<OsStr>) -> Result<OwnCgroup> {
-        let own = OwnCgroup { mounts: mounts()?, path: path.as_ref().to_owned() };
+        let own = OwnCgroup {
+            mounts: mounts()?,
+            path: path.as_ref().to_owned(),
+        };
         for folder in own.folders() {
             fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
         }
@@ -69,8 +83,14 @@ impl OwnCgroup {
     /// Its folders in the hierarchies.
     #[must_use]
     pub fn folders(&self) -> Vec<PathBuf> {
-        let within = Path::new(&self.path).strip_prefix("/").unwrap_or(Path::new(&self.path));
-        self.mounts.points.iter().map(|point| point.join(within)).collect()
+        let within = Path::new(&self.path)
+            .strip_prefix("/")
+            .unwrap_or(Path::new(&self.path));
+        self.mounts
+            .points
+            .iter()
+            .map(|point| point.join(within))
+            .collect()
     }
 
     /// A command that runs `arguments` inside.
@@ -80,7 +100,11 @@ impl OwnCgroup {
         let enter = r#"n=$1; shift; while [ "$n" -gt 0 ]; do echo $$ >"$1/cgroup.procs" || exit 97; shift; n=$((n-1)); done; exec "$@""#;
         let mut command = Command::new("sh");
         let folders = self.folders();
-        command.args(["-c", enter, "enter"]).arg(folders.len().to_string()).args(folders).args(arguments);
+        command
+            .args(["-c", enter, "enter"])
+            .arg(folders.len().to_string())
+            .args(folders)
+            .args(arguments);
         command
     }
 
@@ -106,12 +130,16 @@ impl Drop for OwnCgroup {
     fn drop(&mut self) {
         for folder in self.folders() {
             for pid in processes_below(&folder) {
-                let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+                let _ = Command::new("kill")
+                    .args(["-KILL", &pid.to_string()])
+                    .status();
             }
             remove_tree(&folder);
             // The parents that were made on the way: a folder that others use is not empty and stays.
             for parent in folder.ancestors().skip(1) {
-                if self.mounts.points.iter().any(|point| point == parent) || fs::remove_dir(parent).is_err() {
+                if self.mounts.points.iter().any(|point| point == parent)
+                    || fs::remove_dir(parent).is_err()
+                {
                     break;
                 }
             }
@@ -129,7 +157,9 @@ pub fn remove_tree(folder: &Path) {
     }
     for _ in 0..50 {
         match fs::remove_dir(folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => std::thread::sleep(std::time::Duration::from_millis(20)),
+            Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
+                std::thread::sleep(std::time::Duration::from_millis(20))
+            }
             _ => break,
         }
     }
@@ -152,7 +182,10 @@ pub fn processes_below(folder: &Path) -> BTreeSet<u32> {
 pub fn named(prefix: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for point in mounts()?.points {
-        for entry in fs::read_dir(&point).with_context(|| format!("list {}", point.display()))?.flatten() {
+        for entry in fs::read_dir(&point)
+            .with_context(|| format!("list {}", point.display()))?
+            .flatten()
+        {
             if entry.file_name().as_bytes().starts_with(prefix.as_bytes()) {
                 found.push(entry.path());
             }

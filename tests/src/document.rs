@@ -7,7 +7,9 @@ use serde_json::Value;
 pub fn at<'v>(value: &'v Value, path: &str) -> Result<&'v Value> {
     let mut here = value;
     for step in path.split('.') {
-        here = here.get(step).with_context(|| format!("{path:?}: no {step:?} in {}", short(here)))?;
+        here = here
+            .get(step)
+            .with_context(|| format!("{path:?}: no {step:?} in {}", short(here)))?;
     }
     Ok(here)
 }
@@ -15,19 +17,26 @@ pub fn at<'v>(value: &'v Value, path: &str) -> Result<&'v Value> {
 /// The number at a path.
 pub fn number(value: &Value, path: &str) -> Result<f64> {
     let found = at(value, path)?;
-    found.as_f64().with_context(|| format!("{path:?} is no number but {}", short(found)))
+    found
+        .as_f64()
+        .with_context(|| format!("{path:?} is no number but {}", short(found)))
 }
 
 /// The text at a path.
 pub fn text<'v>(value: &'v Value, path: &str) -> Result<&'v str> {
     let found = at(value, path)?;
-    found.as_str().with_context(|| format!("{path:?} is no text but {}", short(found)))
+    found
+        .as_str()
+        .with_context(|| format!("{path:?} is no text but {}", short(found)))
 }
 
 /// The list at a path.
 pub fn list<'v>(value: &'v Value, path: &str) -> Result<&'v [Value]> {
     let found = at(value, path)?;
-    found.as_array().map(Vec::as_slice).with_context(|| format!("{path:?} is no list but {}", short(found)))
+    found
+        .as_array()
+        .map(Vec::as_slice)
+        .with_context(|| format!("{path:?} is no list but {}", short(found)))
 }
 
 /// A party's name; empty where the document has none.
@@ -39,9 +48,17 @@ pub fn name(party: &Value) -> &str {
 /// The party of a `dunnage.ps/1` document with this name.
 pub fn party<'v>(ps: &'v Value, wanted: &str) -> Result<&'v Value> {
     let parties = list(ps, "parties")?;
-    let found = parties.iter().find(|entry| entry.get("party").is_some_and(|party| name(party) == wanted));
+    let found = parties.iter().find(|entry| {
+        entry
+            .get("party")
+            .is_some_and(|party| name(party) == wanted)
+    });
     found.with_context(|| {
-        let names: Vec<&str> = parties.iter().filter_map(|entry| entry.get("party")).map(name).collect();
+        let names: Vec<&str> = parties
+            .iter()
+            .filter_map(|entry| entry.get("party"))
+            .map(name)
+            .collect();
         format!("no party {wanted:?} among {names:?}")
     })
 }
@@ -77,7 +94,10 @@ pub fn accused(blame: &Value) -> Result<Vec<&str>> {
 
 /// Everybody whom the document clears.
 pub fn cleared(blame: &Value) -> Result<Vec<&str>> {
-    list(blame, "cleared")?.iter().map(|entry| Ok(name(at(entry, "party")?))).collect()
+    list(blame, "cleared")?
+        .iter()
+        .map(|entry| Ok(name(at(entry, "party")?)))
+        .collect()
 }
 
 fn short(value: &Value) -> String {
@@ -102,6 +122,11 @@ mod tests {
         assert_eq!(accusations(&blame, "web").unwrap().len(), 1);
         assert!(accusations(&blame, "batch").unwrap().is_empty());
         assert!((number(&blame, "window.seconds").unwrap() - 2.5).abs() < 1e-9);
-        assert!(number(&blame, "window.minutes").unwrap_err().to_string().contains("seconds"));
+        assert!(
+            number(&blame, "window.minutes")
+                .unwrap_err()
+                .to_string()
+                .contains("seconds")
+        );
     }
 }

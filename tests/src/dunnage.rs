@@ -11,8 +11,13 @@ use std::time::{Duration, Instant};
 
 /// The release binary, or the one that `DUNNAGE_BIN` names.
 pub fn binary() -> Result<PathBuf> {
-    let path = std::env::var_os("DUNNAGE_BIN").map_or_else(|| crate::target().join("release/dunnage"), PathBuf::from);
-    ensure!(path.exists(), "{} is missing: run ./check, or `cargo build --release -p dunnage`", path.display());
+    let path = std::env::var_os("DUNNAGE_BIN")
+        .map_or_else(|| crate::target().join("release/dunnage"), PathBuf::from);
+    ensure!(
+        path.exists(),
+        "{} is missing: run ./check, or `cargo build --release -p dunnage`",
+        path.display()
+    );
     Ok(path)
 }
 
@@ -42,7 +47,12 @@ pub struct Outcome {
 #[must_use]
 pub fn dunnage(arguments: &[&str]) -> Dunnage {
     let limit = Duration::from_secs(if crate::machine::emulated() { 300 } else { 30 });
-    Dunnage { prefix: Vec::new(), binary: None, arguments: arguments.iter().map(|&word| word.to_owned()).collect(), limit }
+    Dunnage {
+        prefix: Vec::new(),
+        binary: None,
+        arguments: arguments.iter().map(|&word| word.to_owned()).collect(),
+        limit,
+    }
 }
 
 impl Dunnage {
@@ -73,9 +83,17 @@ impl Dunnage {
         let mut words = self.prefix.clone();
         words.push(binary.into());
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).args(&self.arguments).env("LC_ALL", "C.UTF-8");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().with_context(|| format!("start {command:?}"))
+        command
+            .args(&words[1..])
+            .args(&self.arguments)
+            .env("LC_ALL", "C.UTF-8");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+            .spawn()
+            .with_context(|| format!("start {command:?}"))
     }
 
     /// Runs it to its end. A run over its limit is killed and is an error.
@@ -99,20 +117,42 @@ impl Dunnage {
         };
         let took = start.elapsed();
         let read = |reader: thread::JoinHandle<std::io::Result<Vec<u8>>>| -> Result<Vec<u8>> {
-            Ok(reader.join().map_err(|_| anyhow::anyhow!("the reader of a pipe panicked"))??)
+            Ok(reader
+                .join()
+                .map_err(|_| anyhow::anyhow!("the reader of a pipe panicked"))??)
         };
-        let (stdout, stderr) = (read(out)?, String::from_utf8_lossy(&read(err)?).into_owned());
+        let (stdout, stderr) = (
+            read(out)?,
+            String::from_utf8_lossy(&read(err)?).into_owned(),
+        );
         match status {
-            Some(status) => Ok(Outcome { status: status.code(), stdout, stderr, took }),
-            None => bail!("{self} did not end within {:?}; it said:\n{}{stderr}", self.limit, String::from_utf8_lossy(&stdout)),
+            Some(status) => Ok(Outcome {
+                status: status.code(),
+                stdout,
+                stderr,
+                took,
+            }),
+            None => bail!(
+                "{self} did not end within {:?}; it said:\n{}{stderr}",
+                self.limit,
+                String::from_utf8_lossy(&stdout)
+            ),
         }
     }
 
     /// Runs it, expects exit status 0, and reads the one JSON document it prints.
     pub fn json(&self) -> Result<Value> {
         let outcome = self.run()?;
-        ensure!(outcome.status == Some(0), "{self} exits {:?}, not 0; it said:\n{}{}", outcome.status, outcome.text(), outcome.stderr);
-        outcome.json().with_context(|| format!("the output of {self}; standard error: {}", outcome.stderr))
+        ensure!(
+            outcome.status == Some(0),
+            "{self} exits {:?}, not 0; it said:\n{}{}",
+            outcome.status,
+            outcome.text(),
+            outcome.stderr
+        );
+        outcome
+            .json()
+            .with_context(|| format!("the output of {self}; standard error: {}", outcome.stderr))
     }
 }
 
@@ -131,7 +171,8 @@ impl Outcome {
 
     /// Standard output as one JSON document.
     pub fn json(&self) -> Result<Value> {
-        serde_json::from_slice(&self.stdout).with_context(|| format!("not one JSON document: {}", self.text()))
+        serde_json::from_slice(&self.stdout)
+            .with_context(|| format!("not one JSON document: {}", self.text()))
     }
 }
 

@@ -39,7 +39,8 @@ impl FakeEngine {
     pub fn start(name: &str, behaviour: Behaviour) -> Result<FakeEngine> {
         let socket = own_folder(name)?.join("engine.sock");
         let _ = std::fs::remove_file(&socket);
-        let listener = UnixListener::bind(&socket).with_context(|| format!("listen at {}", socket.display()))?;
+        let listener = UnixListener::bind(&socket)
+            .with_context(|| format!("listen at {}", socket.display()))?;
         let ended = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&ended);
         thread::spawn(move || {
@@ -58,7 +59,10 @@ impl FakeEngine {
     /// The argument that points `dunnage` here, as an engine of this kind.
     #[must_use]
     pub fn arguments(&self, kind: &str) -> Vec<String> {
-        vec!["--engine-socket".to_owned(), format!("{kind}={}", self.socket.display())]
+        vec![
+            "--engine-socket".to_owned(),
+            format!("{kind}={}", self.socket.display()),
+        ]
     }
 }
 
@@ -79,7 +83,9 @@ fn serve(mut stream: UnixStream, behaviour: &Behaviour, stop: &AtomicBool) -> st
         Behaviour::Closing => Ok(()),
         Behaviour::Silent => hold(stop),
         Behaviour::Garbage => {
-            stream.write_all(&[0xff, 0x00, 0x1b, b'[', b'2', b'J', b'\n', b'{', 0xfe, 0x80].repeat(4096))?;
+            stream.write_all(
+                &[0xff, 0x00, 0x1b, b'[', b'2', b'J', b'\n', b'{', 0xfe, 0x80].repeat(4096),
+            )?;
             Ok(())
         }
         Behaviour::Huge => {
@@ -118,7 +124,10 @@ fn read_request(stream: &mut UnixStream) -> std::io::Result<Option<String>> {
 
 fn huge(stream: &mut UnixStream) -> std::io::Result<()> {
     const LENGTH: usize = 100_000_000;
-    write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {LENGTH}\r\n\r\n[\"")?;
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {LENGTH}\r\n\r\n[\""
+    )?;
     let block = vec![b'a'; 1_000_000];
     for _ in 0..LENGTH / block.len() {
         stream.write_all(&block)?;
@@ -126,16 +135,27 @@ fn huge(stream: &mut UnixStream) -> std::io::Result<()> {
     Ok(())
 }
 
-fn answer(stream: &mut UnixStream, path: &str, containers: &[(String, String, String)], stop: &AtomicBool) -> std::io::Result<()> {
+fn answer(
+    stream: &mut UnixStream,
+    path: &str,
+    containers: &[(String, String, String)],
+    stop: &AtomicBool,
+) -> std::io::Result<()> {
     let path = path.split('?').next().unwrap_or(path);
     let body = if path.ends_with("/containers/json") {
         Value::Array(containers.iter().map(listed).collect())
     } else if path.ends_with("/version") {
         json!({"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "Os": "linux", "Arch": "amd64"})
     } else if path.ends_with("/events") {
-        write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )?;
         return hold(stop);
-    } else if let Some(container) = containers.iter().find(|container| path.ends_with(&format!("/containers/{}/json", container.0))) {
+    } else if let Some(container) = containers
+        .iter()
+        .find(|container| path.ends_with(&format!("/containers/{}/json", container.0)))
+    {
         json!({"Id": container.0, "Name": format!("/{}", container.1), "Config": {"Image": container.2, "Labels": {}}, "State": {"Pid": 1, "Status": "running"}})
     } else if path.ends_with("/_ping") {
         Value::String("OK".to_owned())
@@ -143,7 +163,11 @@ fn answer(stream: &mut UnixStream, path: &str, containers: &[(String, String, St
         json!({})
     };
     let body = body.to_string();
-    write!(stream, "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn listed((id, name, image): &(String, String, String)) -> Value {

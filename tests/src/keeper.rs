@@ -24,7 +24,12 @@ pub fn own_folder(name: &str) -> Result<PathBuf> {
 
 impl Keeper {
     /// Starts `command` and waits until `socket` takes connections.
-    pub fn start(folder: &Path, command: &[String], environment: &[(&str, &str)], socket: &Path) -> Result<Keeper> {
+    pub fn start(
+        folder: &Path,
+        command: &[String],
+        environment: &[(&str, &str)],
+        socket: &Path,
+    ) -> Result<Keeper> {
         let script = Command::new(crate::script("keep.sh"))
             .arg(folder)
             .args(command)
@@ -34,12 +39,20 @@ impl Keeper {
             .stderr(Stdio::null())
             .spawn()
             .context("start tests/setup/keep.sh")?;
-        let keeper = Keeper { script, folder: folder.to_owned() };
+        let keeper = Keeper {
+            script,
+            folder: folder.to_owned(),
+        };
         let patience = Duration::from_secs(if crate::machine::emulated() { 180 } else { 40 });
         let start = Instant::now();
         while UnixStream::connect(socket).is_err() {
             if start.elapsed() > patience {
-                bail!("{} does not listen at {} after {patience:?}; it said:\n{}", command.join(" "), socket.display(), keeper.log_end());
+                bail!(
+                    "{} does not listen at {} after {patience:?}; it said:\n{}",
+                    command.join(" "),
+                    socket.display(),
+                    keeper.log_end()
+                );
             }
             sleep(Duration::from_millis(50));
         }
@@ -67,7 +80,10 @@ impl Drop for Keeper {
         drop(self.script.stdin.take());
         // The script is bounded itself: it kills what does not stop within ten seconds.
         if let Err(error) = self.script.wait() {
-            eprintln!("waiting for the keeper of {}: {error}", self.folder.display());
+            eprintln!(
+                "waiting for the keeper of {}: {error}",
+                self.folder.display()
+            );
         }
     }
 }

@@ -22,9 +22,29 @@ pub fn program() -> Result<PathBuf> {
     let folder = built.parent().context("the load generator has a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    rustc.args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "panic=abort", "-C", "strip=symbols"]);
-    let output = rustc.arg(&source).arg("-o").arg(&built).output().context("start rustc for the load generator")?;
-    ensure!(output.status.success(), "rustc {}:\n{}", source.display(), String::from_utf8_lossy(&output.stderr));
+    rustc.args([
+        "--edition",
+        "2024",
+        "-O",
+        "-C",
+        "target-feature=+crt-static",
+        "-C",
+        "panic=abort",
+        "-C",
+        "strip=symbols",
+    ]);
+    let output = rustc
+        .arg(&source)
+        .arg("-o")
+        .arg(&built)
+        .output()
+        .context("start rustc for the load generator")?;
+    ensure!(
+        output.status.success(),
+        "rustc {}:\n{}",
+        source.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(built)
 }
 
@@ -35,8 +55,15 @@ pub fn image() -> Result<PathBuf> {
     if newer(&archive, &program) {
         return Ok(archive);
     }
-    let output = Command::new(crate::script("image.sh")).arg(IMAGE).args([&program, &archive]).output()?;
-    ensure!(output.status.success(), "tests/setup/image.sh: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(crate::script("image.sh"))
+        .arg(IMAGE)
+        .args([&program, &archive])
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "tests/setup/image.sh: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(archive)
 }
 
@@ -68,7 +95,11 @@ impl HostLoad {
     /// Starts a command that ends in a load.
     pub fn spawn(mut command: Command) -> Result<HostLoad> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        Ok(HostLoad(command.spawn().with_context(|| format!("start {command:?}"))?))
+        Ok(HostLoad(
+            command
+                .spawn()
+                .with_context(|| format!("start {command:?}"))?,
+        ))
     }
 
     /// Its process id.
@@ -79,7 +110,11 @@ impl HostLoad {
 
     /// Waits for its end and reads its report.
     pub fn report(mut self) -> Result<Value> {
-        let stdout = self.0.stdout.take().context("the report was read already")?;
+        let stdout = self
+            .0
+            .stdout
+            .take()
+            .context("the report was read already")?;
         report_in(&std::io::read_to_string(stdout)?)
     }
 }
@@ -89,5 +124,37 @@ impl Drop for HostLoad {
         // It may have ended by itself; both calls then only say so.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{image, program, report_in};
+    use std::process::Command;
+
+    #[test]
+    fn the_load_generator_is_one_static_file_and_reports_what_it_lost() {
+        assert!(image().unwrap().exists());
+        let output = Command::new(program().unwrap())
+            .args(["tick", "--work", "1ms", "--for", "300ms"])
+            .output()
+            .unwrap();
+        let report = report_in(&String::from_utf8_lossy(&output.stdout)).unwrap();
+        assert!(report["requests"].as_u64().unwrap() > 5, "{report}");
+        assert!(report["alone_seconds"].as_f64().unwrap() > 1e-4, "{report}");
+        let bytes = std::fs::read(program().unwrap()).unwrap();
+        assert!(
+            !bytes.windows(10).any(|window| window == b"/lib64/ld-"),
+            "it asks for a dynamic loader"
+        );
+    }
+
+    #[test]
+    fn output_without_a_report_is_an_error() {
+        assert!(report_in("starting\n").is_err());
+        assert_eq!(
+            report_in("x\n{\"mode\":\"spin\"}\n").unwrap()["mode"],
+            "spin"
+        );
     }
 }

@@ -10,7 +10,10 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Held by every scenario, because two that measure one machine would measure each other, however
 /// many threads the test runner uses. Fails where the tests do not run as root.
 pub fn machine() -> Result<MutexGuard<'static, ()>> {
-    ensure!(nix::unistd::geteuid().is_root(), "the end-to-end tests start engines and make cgroups: run them as root, or by ./check");
+    ensure!(
+        nix::unistd::geteuid().is_root(),
+        "the end-to-end tests start engines and make cgroups: run them as root, or by ./check"
+    );
     // A test that failed leaves the machine as usable as one that passed: its guards cleaned up.
     Ok(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
@@ -27,7 +30,9 @@ pub fn two_cpus() -> Result<[u32; 2]> {
     let cpus = cpu_list(&online)?;
     match cpus.as_slice() {
         [first, second, ..] => Ok([*first, *second]),
-        _ => anyhow::bail!("these tests need two CPUs; /sys/devices/system/cpu/online says {online:?}"),
+        _ => anyhow::bail!(
+            "these tests need two CPUs; /sys/devices/system/cpu/online says {online:?}"
+        ),
     }
 }
 
@@ -53,7 +58,11 @@ pub fn schedstat(pid: u32) -> Result<(f64, f64)> {
     for task in fs::read_dir(&folder).with_context(|| format!("list {folder}"))? {
         let path = task?.path().join("schedstat");
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let numbers: Vec<f64> = text.split_whitespace().take(2).map(str::parse).collect::<Result<_, _>>()?;
+        let numbers: Vec<f64> = text
+            .split_whitespace()
+            .take(2)
+            .map(str::parse)
+            .collect::<Result<_, _>>()?;
         if let [ran, waited] = numbers[..] {
             sums.0 += ran / 1e9;
             sums.1 += waited / 1e9;
@@ -83,7 +92,12 @@ pub fn settles(patience: Duration) -> Result<bool> {
 fn ticks() -> Result<(f64, f64)> {
     let text = read("/proc/stat")?;
     let line = text.lines().next().context("/proc/stat is empty")?;
-    let numbers: Vec<f64> = line.split_whitespace().skip(1).take(8).map(str::parse).collect::<Result<_, _>>()?;
+    let numbers: Vec<f64> = line
+        .split_whitespace()
+        .skip(1)
+        .take(8)
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
     ensure!(numbers.len() == 8, "/proc/stat begins with {line:?}");
     let all: f64 = numbers.iter().sum();
     Ok((all - numbers[3] - numbers[4], all))

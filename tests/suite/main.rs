@@ -1,16 +1,14 @@
-//! suite
-use dunnage_tests::engine::*;
-#[test]
-fn smoke() -> anyhow::Result<()> {
-    let runc = runc()?;
-    let engines: [&dyn Engine; 4] = [docker()?, podman()?, containerd()?, &runc];
-    for engine in engines {
-        let mut spec = Spec::new("dn-smoke", "tick --for 2s");
-        if engine.word() != "containerd" { spec = spec.on("0"); spec.quota=Some(0.5); spec.shares=Some(512); }
-        spec.labels.push(("a".into(),"b c".into()));
-        let c = Container::start(engine, &spec)?;
-        println!("{} {} {} {:?}", engine.word(), c.id, c.pid, std::fs::read_to_string(format!("/proc/{}/cgroup", c.pid))?.lines().last());
-        if engine.word() != "containerd" { println!("{}", c.report(std::time::Duration::from_secs(5))?); }
-    }
-    Ok(())
-}
+//! End to end: the built `dunnage` against real engines, real kernels and hostile input.
+//!
+//! One binary, so that each engine is started once; one folder or file a theme. Run it by `./check`
+//! as root. Scenarios measure the machine, so they take turns, however many threads run them.
+
+mod blame;
+mod commands;
+mod conservation;
+mod cost;
+mod demo;
+mod engines;
+mod hostile;
+mod layouts;
+mod privileges;

@@ -45,10 +45,14 @@ struct Plan {
 
 impl Plan {
     fn parse(arguments: &[String]) -> Result<Plan, String> {
-        let (mode, rest) = arguments.split_first().ok_or("no mode: spin, tick, burst, fork, sleep, alloc or write")?;
+        let (mode, rest) = arguments
+            .split_first()
+            .ok_or("no mode: spin, tick, burst, fork, sleep, alloc or write")?;
         let mut given: HashMap<&str, &str> = HashMap::new();
         for pair in rest.chunks(2) {
-            let [name, value] = pair else { return Err(format!("{} has no value", pair[0])) };
+            let [name, value] = pair else {
+                return Err(format!("{} has no value", pair[0]));
+            };
             given.insert(name.as_str(), value.as_str());
         }
         let mut time = |name: &str, default: &str| duration(given.remove(name).unwrap_or(default));
@@ -64,7 +68,11 @@ impl Plan {
             length: time("--for", "10s")?,
         };
         for (name, value) in given {
-            let number = || value.parse::<u64>().map_err(|error| format!("{name} {value}: {error}"));
+            let number = || {
+                value
+                    .parse::<u64>()
+                    .map_err(|error| format!("{name} {value}: {error}"))
+            };
             match name {
                 "--threads" => plan.threads = number()?,
                 "--bytes" => plan.bytes = number()?,
@@ -79,12 +87,16 @@ impl Plan {
 /// `"3ms"`, `"10s"`, `"250us"`.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits.parse().map_err(|error| format!("duration {text:?}: {error}"))?;
+    let number: u64 = digits
+        .parse()
+        .map_err(|error| format!("duration {text:?}: {error}"))?;
     match &text[digits.len()..] {
         "us" => Ok(Duration::from_micros(number)),
         "ms" => Ok(Duration::from_millis(number)),
         "s" => Ok(Duration::from_secs(number)),
-        unit => Err(format!("duration {text:?}: unit {unit:?} is not us, ms or s")),
+        unit => Err(format!(
+            "duration {text:?}: unit {unit:?} is not us, ms or s"
+        )),
     }
 }
 
@@ -103,7 +115,11 @@ fn run(plan: &Plan) -> Result<String, String> {
         "write" => write_file(plan).map_err(|error| format!("{}: {error}", plan.path))?,
         mode => return Err(format!("unknown mode {mode:?}")),
     };
-    Ok(format!("{{\"mode\":\"{}\",\"pid\":{}{details}}}", plan.mode, std::process::id()))
+    Ok(format!(
+        "{{\"mode\":\"{}\",\"pid\":{}{details}}}",
+        plan.mode,
+        std::process::id()
+    ))
 }
 
 /// Runs `work` on as many threads as asked for, the first being this one, and sums up what they
@@ -124,7 +140,11 @@ fn on_threads(plan: &Plan, work: fn(&Plan)) -> String {
         }
         timed(plan, &ran, &waited);
     });
-    OwnTime { ran: ran.load(Ordering::Relaxed), waited: waited.load(Ordering::Relaxed) }.fields()
+    OwnTime {
+        ran: ran.load(Ordering::Relaxed),
+        waited: waited.load(Ordering::Relaxed),
+    }
+    .fields()
 }
 
 fn spin_until(end: Instant) {
@@ -137,7 +157,11 @@ fn spin_until(end: Instant) {
 fn spin(rounds: u64) {
     let mut value = 0_u64;
     for round in 0..rounds {
-        value = black_box(value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(round));
+        value = black_box(
+            value
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(round),
+        );
     }
     black_box(value);
 }
@@ -171,7 +195,10 @@ fn tick(plan: &Plan, before: OwnTime) -> String {
             due = Instant::now();
         }
     }
-    let lost: Duration = latencies.iter().map(|latency| latency.saturating_sub(alone)).sum();
+    let lost: Duration = latencies
+        .iter()
+        .map(|latency| latency.saturating_sub(alone))
+        .sum();
     latencies.sort_unstable();
     let at = |hundredths: usize| latencies[(latencies.len() - 1) * hundredths / 100].as_secs_f64();
     format!(
@@ -215,14 +242,25 @@ fn fork_storm(plan: &Plan) -> Result<String, String> {
         for _ in 0..plan.threads {
             scope.spawn(|| {
                 while Instant::now() < end {
-                    let child = Command::new(&own).args(["spin", "--for", &work]).stdout(std::process::Stdio::null()).status();
-                    let count = if child.is_ok_and(|status| status.success()) { &born } else { &failed };
+                    let child = Command::new(&own)
+                        .args(["spin", "--for", &work])
+                        .stdout(std::process::Stdio::null())
+                        .status();
+                    let count = if child.is_ok_and(|status| status.success()) {
+                        &born
+                    } else {
+                        &failed
+                    };
                     count.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
     });
-    Ok(format!(",\"children\":{},\"failed\":{}", born.into_inner(), failed.into_inner()))
+    Ok(format!(
+        ",\"children\":{},\"failed\":{}",
+        born.into_inner(),
+        failed.into_inner()
+    ))
 }
 
 fn allocate(plan: &Plan) -> Result<String, String> {
@@ -263,15 +301,25 @@ impl OwnTime {
     fn of_this_thread() -> OwnTime {
         let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
         let mut numbers = text.split_whitespace().filter_map(|word| word.parse().ok());
-        OwnTime { ran: numbers.next().unwrap_or(0), waited: numbers.next().unwrap_or(0) }
+        OwnTime {
+            ran: numbers.next().unwrap_or(0),
+            waited: numbers.next().unwrap_or(0),
+        }
     }
 
     fn since(self, before: OwnTime) -> OwnTime {
-        OwnTime { ran: self.ran.saturating_sub(before.ran), waited: self.waited.saturating_sub(before.waited) }
+        OwnTime {
+            ran: self.ran.saturating_sub(before.ran),
+            waited: self.waited.saturating_sub(before.waited),
+        }
     }
 
     fn fields(self) -> String {
         let seconds = |nanos: u64| Duration::from_nanos(nanos).as_secs_f64();
-        format!(",\"ran_seconds\":{},\"run_delay_seconds\":{}", seconds(self.ran), seconds(self.waited))
+        format!(
+            ",\"ran_seconds\":{},\"run_delay_seconds\":{}",
+            seconds(self.ran),
+            seconds(self.waited)
+        )
     }
 }

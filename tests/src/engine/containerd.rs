@@ -37,24 +37,43 @@ impl Containerd {
         );
         std::fs::write(&settings, text).with_context(|| format!("write {}", settings.display()))?;
         let socket = folder.join("containerd.sock");
-        let command = ["containerd".to_owned(), "--config".to_owned(), settings.display().to_string()];
+        let command = [
+            "containerd".to_owned(),
+            "--config".to_owned(),
+            settings.display().to_string(),
+        ];
         let keeper = Keeper::start(&folder, &command, &[], &socket)?;
         let containerd = Containerd { keeper, socket };
-        containerd.run(&["images", "import", &crate::load::image()?.display().to_string()]).context("import the image")?;
+        containerd
+            .run(&[
+                "images",
+                "import",
+                &crate::load::image()?.display().to_string(),
+            ])
+            .context("import the image")?;
         Ok(containerd)
     }
 
     /// Runs ctr against this daemon.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new("ctr");
-        command.arg("--address").arg(&self.socket).args(["--namespace", NAMESPACE]).args(arguments);
-        said(&mut command).with_context(|| format!("the daemon's log ends with:\n{}", self.keeper.log_end()))
+        command
+            .arg("--address")
+            .arg(&self.socket)
+            .args(["--namespace", NAMESPACE])
+            .args(arguments);
+        said(&mut command)
+            .with_context(|| format!("the daemon's log ends with:\n{}", self.keeper.log_end()))
     }
 
     fn pid(&self, name: &str) -> Result<u32> {
         let tasks = self.run(&["tasks", "list"])?;
-        let line = tasks.lines().find(|line| line.split_whitespace().next() == Some(name));
-        let pid = line.and_then(|line| line.split_whitespace().nth(1)).with_context(|| format!("no task {name} in:\n{tasks}"))?;
+        let line = tasks
+            .lines()
+            .find(|line| line.split_whitespace().next() == Some(name));
+        let pid = line
+            .and_then(|line| line.split_whitespace().nth(1))
+            .with_context(|| format!("no task {name} in:\n{tasks}"))?;
         Ok(pid.parse()?)
     }
 }
@@ -70,7 +89,11 @@ impl Engine for Containerd {
         for (name, value) in &spec.labels {
             arguments.extend(["--label".to_owned(), format!("{name}={value}")]);
         }
-        arguments.extend([crate::load::IMAGE.to_owned(), spec.name.clone(), "/bin/dunnage-load".to_owned()]);
+        arguments.extend([
+            crate::load::IMAGE.to_owned(),
+            spec.name.clone(),
+            "/bin/dunnage-load".to_owned(),
+        ]);
         arguments.extend_from_slice(&spec.load);
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         self.run(&words)?;
@@ -92,6 +115,9 @@ impl Engine for Containerd {
     }
 
     fn arguments(&self) -> Vec<String> {
-        vec!["--engine-socket".to_owned(), format!("containerd={}", self.socket.display())]
+        vec![
+            "--engine-socket".to_owned(),
+            format!("containerd={}", self.socket.display()),
+        ]
     }
 }

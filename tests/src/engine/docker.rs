@@ -41,15 +41,24 @@ impl Docker {
         ];
         let keeper = Keeper::start(&folder, &command, &[], &socket)?;
         let docker = Docker { keeper, socket };
-        docker.run(&["load", "--input", &crate::load::image()?.display().to_string()]).context("load the image")?;
+        docker
+            .run(&[
+                "load",
+                "--input",
+                &crate::load::image()?.display().to_string(),
+            ])
+            .context("load the image")?;
         Ok(docker)
     }
 
     /// Runs the client against this daemon.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new("docker");
-        command.arg(format!("--host=unix://{}", self.socket.display())).args(arguments);
-        said(&mut command).with_context(|| format!("the daemon's log ends with:\n{}", self.keeper.log_end()))
+        command
+            .arg(format!("--host=unix://{}", self.socket.display()))
+            .args(arguments);
+        said(&mut command)
+            .with_context(|| format!("the daemon's log ends with:\n{}", self.keeper.log_end()))
     }
 }
 
@@ -66,7 +75,11 @@ impl Engine for Docker {
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let id = self.run(&words)?;
         let pid = self.run(&["inspect", "--format={{.State.Pid}}", &spec.name])?;
-        Ok((id, pid.parse().with_context(|| format!("the process id {pid:?} of {}", spec.name))?))
+        Ok((
+            id,
+            pid.parse()
+                .with_context(|| format!("the process id {pid:?} of {}", spec.name))?,
+        ))
     }
 
     fn output(&self, name: &str) -> Result<String> {
@@ -81,6 +94,9 @@ impl Engine for Docker {
     }
 
     fn arguments(&self) -> Vec<String> {
-        vec!["--engine-socket".to_owned(), format!("docker={}", self.socket.display())]
+        vec![
+            "--engine-socket".to_owned(),
+            format!("docker={}", self.socket.display()),
+        ]
     }
 }

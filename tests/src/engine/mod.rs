@@ -40,7 +40,11 @@ impl Spec {
     /// A container that runs one load, written as on a command line.
     #[must_use]
     pub fn new(name: &str, load: &str) -> Spec {
-        Spec { name: name.to_owned(), load: load.split_whitespace().map(str::to_owned).collect(), ..Spec::default() }
+        Spec {
+            name: name.to_owned(),
+            load: load.split_whitespace().map(str::to_owned).collect(),
+            ..Spec::default()
+        }
     }
 
     /// Bound to these CPUs.
@@ -85,15 +89,25 @@ impl<'e> Container<'e> {
     pub fn start(engine: &'e dyn Engine, spec: &Spec) -> Result<Container<'e>> {
         // One of the same name may have stayed behind where a test was killed.
         engine.remove(&spec.name)?;
-        let (id, pid) = engine.launch(spec).with_context(|| format!("start {} under {}", spec.name, engine.word()))?;
-        Ok(Container { engine, name: spec.name.clone(), id, pid })
+        let (id, pid) = engine
+            .launch(spec)
+            .with_context(|| format!("start {} under {}", spec.name, engine.word()))?;
+        Ok(Container {
+            engine,
+            name: spec.name.clone(),
+            id,
+            pid,
+        })
     }
 
     /// Waits until its load has ended, and reads what the load says of itself.
     pub fn report(&self, patience: Duration) -> Result<Value> {
         let start = Instant::now();
         loop {
-            let report = self.engine.output(&self.name).and_then(|output| crate::load::report_in(&output));
+            let report = self
+                .engine
+                .output(&self.name)
+                .and_then(|output| crate::load::report_in(&output));
             if report.is_ok() || start.elapsed() > patience {
                 return report.with_context(|| format!("{} after {patience:?}", self.name));
             }
@@ -111,7 +125,10 @@ impl Drop for Container<'_> {
 }
 
 /// The engines that were started, by type; they live until the process ends.
-fn once<E>(place: &'static Mutex<Option<&'static E>>, start: fn() -> Result<E>) -> Result<&'static E> {
+fn once<E>(
+    place: &'static Mutex<Option<&'static E>>,
+    start: fn() -> Result<E>,
+) -> Result<&'static E> {
     let mut slot = place.lock().unwrap_or_else(PoisonError::into_inner);
     if slot.is_none() {
         *slot = Some(Box::leak(Box::new(start()?)));
@@ -121,18 +138,37 @@ fn once<E>(place: &'static Mutex<Option<&'static E>>, start: fn() -> Result<E>) 
 
 /// Runs a command of an engine and gives its standard output.
 fn said(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("start {command:?}: is it installed?"))?;
+    let output = command
+        .output()
+        .with_context(|| format!("start {command:?}: is it installed?"))?;
     let stdout = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    ensure!(output.status.success(), "{command:?}: {}: {stdout}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "{command:?}: {}: {stdout}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(stdout)
 }
 
 /// The options that Docker and Podman share.
 fn run_options(spec: &Spec) -> Vec<String> {
-    let mut options = vec!["--detach".to_owned(), "--network=none".to_owned(), format!("--name={}", spec.name)];
+    let mut options = vec![
+        "--detach".to_owned(),
+        "--network=none".to_owned(),
+        format!("--name={}", spec.name),
+    ];
     options.extend(spec.cpus.iter().map(|cpus| format!("--cpuset-cpus={cpus}")));
-    options.extend(spec.shares.iter().map(|shares| format!("--cpu-shares={shares}")));
+    options.extend(
+        spec.shares
+            .iter()
+            .map(|shares| format!("--cpu-shares={shares}")),
+    );
     options.extend(spec.quota.iter().map(|quota| format!("--cpus={quota}")));
-    options.extend(spec.labels.iter().map(|(name, value)| format!("--label={name}={value}")));
+    options.extend(
+        spec.labels
+            .iter()
+            .map(|(name, value)| format!("--label={name}={value}")),
+    );
     options
 }

@@ -37,15 +37,27 @@ impl Podman {
     pub fn start() -> Result<Podman> {
         let folder = own_folder("podman")?;
         let settings = folder.join("containers.conf");
-        std::fs::write(&settings, SETTINGS).with_context(|| format!("write {}", settings.display()))?;
+        std::fs::write(&settings, SETTINGS)
+            .with_context(|| format!("write {}", settings.display()))?;
         let socket = folder.join("podman.sock");
         let mut command = vec!["podman".to_owned()];
         command.extend(storage(&folder));
         command.extend(["system", "service", "--time=0"].map(str::to_owned));
         command.push(format!("unix://{}", socket.display()));
-        let keeper = Keeper::start(&folder, &command, &[("CONTAINERS_CONF", &settings.display().to_string())], &socket)?;
+        let keeper = Keeper::start(
+            &folder,
+            &command,
+            &[("CONTAINERS_CONF", &settings.display().to_string())],
+            &socket,
+        )?;
         let podman = Podman { keeper, socket };
-        podman.run(&["load", "--input", &crate::load::image()?.display().to_string()]).context("load the image")?;
+        podman
+            .run(&[
+                "load",
+                "--input",
+                &crate::load::image()?.display().to_string(),
+            ])
+            .context("load the image")?;
         Ok(podman)
     }
 
@@ -53,14 +65,21 @@ impl Podman {
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         let folder = self.keeper.folder();
         let mut command = Command::new("podman");
-        command.env("CONTAINERS_CONF", folder.join("containers.conf")).args(storage(folder)).args(arguments);
+        command
+            .env("CONTAINERS_CONF", folder.join("containers.conf"))
+            .args(storage(folder))
+            .args(arguments);
         said(&mut command)
     }
 }
 
 fn storage(folder: &Path) -> Vec<String> {
     let at = |option: &str, name: &str| format!("--{option}={}", folder.join(name).display());
-    vec![at("root", "root"), at("runroot", "runroot"), at("tmpdir", "tmp")]
+    vec![
+        at("root", "root"),
+        at("runroot", "runroot"),
+        at("tmpdir", "tmp"),
+    ]
 }
 
 impl Engine for Podman {
@@ -76,7 +95,11 @@ impl Engine for Podman {
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let id = self.run(&words)?;
         let pid = self.run(&["inspect", "--format={{.State.Pid}}", &spec.name])?;
-        Ok((id, pid.parse().with_context(|| format!("the process id {pid:?} of {}", spec.name))?))
+        Ok((
+            id,
+            pid.parse()
+                .with_context(|| format!("the process id {pid:?} of {}", spec.name))?,
+        ))
     }
 
     fn output(&self, name: &str) -> Result<String> {
@@ -84,10 +107,14 @@ impl Engine for Podman {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        self.run(&["rm", "--force", "--ignore", "--time=0", name]).map(drop)
+        self.run(&["rm", "--force", "--ignore", "--time=0", name])
+            .map(drop)
     }
 
     fn arguments(&self) -> Vec<String> {
-        vec!["--engine-socket".to_owned(), format!("podman={}", self.socket.display())]
+        vec![
+            "--engine-socket".to_owned(),
+            format!("podman={}", self.socket.display()),
+        ]
     }
 }

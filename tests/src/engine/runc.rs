@@ -11,28 +11,17 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Folders of bundles.
+/// runc needs no daemon, so there is nothing to hold.
 #[derive(Debug)]
-pub struct Runc {
-    folder: PathBuf,
+pub struct Runc;
+
+/// runc, like the other engines.
+pub fn runc() -> Result<&'static Runc> {
+    Ok(&Runc)
 }
 
-/// runc with an empty folder for bundles.
-pub fn runc() -> Result<Runc> {
-    Ok(Runc { folder: own_folder("runc")? })
-}
-
-impl Runc {
-    fn bundle(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
-    }
-}
-
-impl Drop for Runc {
-    fn drop(&mut self) {
-        // Other scenarios may be using bundles of theirs; a folder that is not empty stays.
-        let _ = fs::remove_dir(&self.folder);
-    }
+fn bundles() -> Result<PathBuf> {
+    own_folder("runc")
 }
 
 impl Engine for Runc {
@@ -41,30 +30,49 @@ impl Engine for Runc {
     }
 
     fn launch(&self, spec: &Spec) -> Result<(String, u32)> {
-        let bundle = self.bundle(&spec.name);
+        let bundle = bundles()?.join(&spec.name);
         let program = bundle.join("rootfs/bin/dunnage-load");
         for name in ["bin", "proc", "dev", "sys", "tmp"] {
-            fs::create_dir_all(bundle.join("rootfs").join(name)).with_context(|| format!("make the bundle {}", bundle.display()))?;
+            fs::create_dir_all(bundle.join("rootfs").join(name))
+                .with_context(|| format!("make the bundle {}", bundle.display()))?;
         }
-        fs::copy(crate::load::program()?, &program).with_context(|| format!("copy to {}", program.display()))?;
+        fs::copy(crate::load::program()?, &program)
+            .with_context(|| format!("copy to {}", program.display()))?;
         fs::write(bundle.join("config.json"), configuration(spec).to_string())?;
         let log = File::create(bundle.join("output"))?;
         let mut command = Command::new("runc");
-        command.args(["run", "--detach", "--pid-file"]).arg(bundle.join("pid")).arg("--bundle").arg(&bundle).arg(&spec.name);
-        let status = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).status().context("start runc: is it installed?")?;
-        anyhow::ensure!(status.success(), "{command:?}: {status}: {}", self.output(&spec.name)?);
+        command
+            .args(["run", "--detach", "--pid-file"])
+            .arg(bundle.join("pid"))
+            .arg("--bundle")
+            .arg(&bundle)
+            .arg(&spec.name);
+        let status = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .status()
+            .context("start runc: is it installed?")?;
+        anyhow::ensure!(
+            status.success(),
+            "{command:?}: {status}: {}",
+            self.output(&spec.name)?
+        );
         let pid = fs::read_to_string(bundle.join("pid"))?;
         Ok((spec.name.clone(), pid.trim().parse()?))
     }
 
     fn output(&self, name: &str) -> Result<String> {
-        let path = self.bundle(name).join("output");
+        let path = bundles()?.join(name).join("output");
         fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
     }
 
     fn remove(&self, name: &str) -> Result<()> {
         let outcome = said(Command::new("runc").args(["delete", "--force", name]));
-        let _ = fs::remove_dir_all(self.bundle(name));
+        let bundles = bundles()?;
+        let _ = fs::remove_dir_all(bundles.join(name));
+        // Stays where another container's bundle is in it.
+        let _ = fs::remove_dir(bundles);
         outcome.map(drop)
     }
 
@@ -88,12 +96,19 @@ fn configuration(spec: &Spec) -> Value {
         cpu["shares"] = json!(shares);
     }
     if let Some(quota) = spec.quota {
-        #[expect(clippy::cast_possible_truncation, reason = "a test's quota is a few CPUs")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a test's quota is a few CPUs"
+        )]
         let micros = (quota * 100_000.0) as i64;
         cpu["quota"] = json!(micros);
         cpu["period"] = json!(100_000);
     }
-    let labels: serde_json::Map<String, Value> = spec.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let labels: serde_json::Map<String, Value> = spec
+        .labels
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
     let namespaces = ["pid", "ipc", "uts", "mount", "network"].map(|kind| json!({"type": kind}));
     json!({
         "ociVersion": "1.0.2",
