@@ -1,0 +1,47 @@
+//! `dunnage ps`: what each party used.
+
+use super::output::{layout, local_time, nanos, page, say_interrupted};
+use super::session::{Judged, Session};
+use crate::cli::{Global, PsArgs};
+use dunnage_model::document::PsDocument;
+use dunnage_profiler::sinks::{json, text};
+use dunnage_profiler::sources::Stop;
+use dunnage_profiler::sources::cgroup::Want;
+use std::io::{Write, stdout};
+use std::process::ExitCode;
+
+pub(super) fn run(global: &Global, args: &PsArgs) -> anyhow::Result<ExitCode> {
+    let stop = Stop::on_signals()?;
+    let mut session = Session::open(global, Want::all())?;
+    session.say_notices();
+    loop {
+        let judged = session.watch(args.length, &stop);
+        session.say_gaps(&judged.window);
+        if stop.is_raised() && !args.watch {
+            say_interrupted(judged.window.length, args.length);
+        }
+        print(global, args, &judged)?;
+        if !args.watch || stop.is_raised() {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+}
+
+fn print(global: &Global, args: &PsArgs, judged: &Judged) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    let window = &judged.window;
+    if global.json {
+        let document = PsDocument::from_parts(window, nanos(args.length));
+        json::write(&mut out, &document, layout(args.watch))?;
+        return Ok(());
+    }
+    if args.watch {
+        writeln!(out, "{}", local_time(window.start_unix))?;
+    }
+    out.write_all(text::usage(window, &page(global)).as_bytes())?;
+    if args.watch {
+        writeln!(out)?;
+    }
+    out.flush()?;
+    Ok(())
+}
