@@ -7,7 +7,7 @@ use std::time::Duration;
 
 mod value;
 
-pub(crate) use value::{EngineSocket, SocketKind};
+pub(crate) use value::EngineSocket;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 it did what was asked; 1 it could not; 2 wrong usage; 3 with blame --exit-code, where a \
@@ -50,16 +50,17 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) no_ebpf: bool,
 
-    /// Keep below this share of one CPU, as in 0.5% or 0.005, by sampling where needed
-    #[arg(long, global = true, value_name = "SHARE", default_value = "1%", value_parser = value::share)]
+    /// Let the exact accounting take at most this share of the machine's CPU time, as in 0.5% or
+    /// 0.005; beyond it, it falls back to sampling and says so
+    #[arg(long, global = true, value_name = "SHARE", default_value = "3%", value_parser = value::share)]
     pub(crate) cpu_budget: f64,
 
     /// Ask no container engine: containers show by their id [default: ask those that are there]
     #[arg(long, global = true, conflicts_with = "engine_socket")]
     pub(crate) no_engines: bool,
 
-    /// Ask the engine at this socket and look for no others; KIND is docker, podman, containerd or
-    /// cri; may be repeated [default: the sockets that engines use by themselves]
+    /// Ask the engine at this socket and look for no others; KIND is docker, podman, containerd,
+    /// cri, or runc with its folder of states as PATH; may be repeated [default: the sockets that engines use by themselves]
     #[arg(long, global = true, value_name = "KIND=PATH", value_parser = value::engine_socket)]
     pub(crate) engine_socket: Vec<EngineSocket>,
 

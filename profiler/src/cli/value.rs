@@ -1,5 +1,6 @@
 //! Values on the command line: durations, shares, sockets.
 
+use dunnage_profiler::parties::EngineKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,35 +68,29 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
 /// An engine and its socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EngineSocket {
-    pub(crate) kind: SocketKind,
+    pub(crate) kind: EngineKind,
     pub(crate) path: PathBuf,
 }
 
-/// Which interface is spoken on a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SocketKind {
-    Docker,
-    Podman,
-    Containerd,
-    Cri,
-}
+/// Every engine that can be named, in the order of the message.
+const KINDS: [EngineKind; 5] = [
+    EngineKind::Docker,
+    EngineKind::Podman,
+    EngineKind::Containerd,
+    EngineKind::Cri,
+    EngineKind::Runc,
+];
 
 /// `KIND=PATH`.
 pub(super) fn engine_socket(text: &str) -> Result<EngineSocket, String> {
     let (kind, path) = text
         .split_once('=')
         .ok_or("write KIND=PATH, such as docker=/run/docker.sock")?;
-    let kind = match kind {
-        "docker" => SocketKind::Docker,
-        "podman" => SocketKind::Podman,
-        "containerd" => SocketKind::Containerd,
-        "cri" => SocketKind::Cri,
-        _ => {
-            return Err(format!(
-                "no such kind: {kind:?}; use docker, podman, containerd or cri"
-            ));
-        }
-    };
+    let named = KINDS.into_iter().find(|known| known.as_str() == kind);
+    let kind = named.ok_or_else(|| {
+        let known: Vec<&str> = KINDS.into_iter().map(EngineKind::as_str).collect();
+        format!("no such kind: {kind:?}; use one of {}", known.join(", "))
+    })?;
     let path = path.strip_prefix("unix://").unwrap_or(path);
     if path.is_empty() {
         return Err("the path is empty".to_owned());
@@ -148,7 +143,7 @@ mod tests {
     #[test]
     fn sockets_have_a_kind() {
         let expected = EngineSocket {
-            kind: SocketKind::Docker,
+            kind: EngineKind::Docker,
             path: "/run/d.sock".into(),
         };
         assert_eq!(engine_socket("docker=/run/d.sock"), Ok(expected.clone()));

@@ -5,8 +5,8 @@ use super::session::{Judged, Session};
 use crate::cli::{Global, PsArgs};
 use dunnage_model::document::PsDocument;
 use dunnage_profiler::sinks::{json, text};
-use dunnage_profiler::sources::Stop;
 use dunnage_profiler::sources::cgroup::Want;
+use dunnage_profiler::stop::Stop;
 use std::io::{Write, stdout};
 use std::process::ExitCode;
 

@@ -1,16 +1,17 @@
 //! A host under watch: the collector, the names, and windows that are charged and judged.
 
 use super::diagnostics::Gaps;
-use crate::cli::{EngineSocket, Global, SocketKind};
+use crate::cli::Global;
 use anyhow::Context;
 use dunnage_model::observation::Observation;
 use dunnage_model::usage::WindowUse;
 use dunnage_model::verdict::{Coverage, Judgement, Resource};
 use dunnage_profiler::demo::RoleNames;
 use dunnage_profiler::host::HostRoot;
-use dunnage_profiler::parties::{EngineKind, Parties, PartiesOptions, PartyLookup};
+use dunnage_profiler::parties::{Parties, PartiesOptions, PartyLookup};
 use dunnage_profiler::sources::cgroup::Want;
-use dunnage_profiler::sources::{Collector, CollectorOptions, Stop};
+use dunnage_profiler::sources::{Collector, CollectorOptions};
+use dunnage_profiler::stop::Stop;
 use dunnage_profiler::{usage, verdict};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -89,19 +90,11 @@ fn judged(observation: &Observation, names: &dyn PartyLookup) -> Judged {
 
 /// What the options say about engines.
 pub(super) fn parties_options(global: &Global) -> PartiesOptions {
-    let socket = |socket: &EngineSocket| {
-        let kind = match socket.kind {
-            SocketKind::Docker => EngineKind::Docker,
-            SocketKind::Podman => EngineKind::Podman,
-            SocketKind::Containerd => EngineKind::Containerd,
-            SocketKind::Cri => EngineKind::Cri,
-        };
-        (kind, socket.path.clone())
-    };
     let sockets = &global.engine_socket;
     PartiesOptions {
         engines: !global.no_engines,
-        sockets: (!sockets.is_empty()).then(|| sockets.iter().map(socket).collect()),
+        sockets: (!sockets.is_empty())
+            .then(|| sockets.iter().map(|s| (s.kind, s.path.clone())).collect()),
         ..PartiesOptions::default()
     }
 }

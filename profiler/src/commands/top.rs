@@ -3,8 +3,8 @@
 use super::session::Session;
 use super::wrong_usage;
 use crate::cli::Global;
-use dunnage_profiler::sources::Stop;
 use dunnage_profiler::sources::cgroup::Want;
+use dunnage_profiler::stop::Stop;
 use dunnage_tui::{Feed, Tick};
 use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;

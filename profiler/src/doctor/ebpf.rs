@@ -1,28 +1,53 @@
-//! What must be tried to be known: whether eBPF programs load, whether a hardware counter opens.
+//! What must be tried to be known: whether the eBPF programs load, whether a hardware counter opens.
 
 use super::Check;
-use crate::sources::sched;
+use crate::host::HostRoot;
+use crate::sources::cgroup::Want;
+use crate::sources::{Collector, CollectorOptions};
+use dunnage_model::gap::Gap;
 use perf_event_open::config::{Cpu, Opts, Proc};
 use perf_event_open::count::Counter;
 use perf_event_open::event::hw::Hardware;
 
-/// Loads the scheduling program and lets it go.
-pub(super) fn ebpf_check() -> Check {
+/// Opens all sources as a command would, and lets them go: what does not load is a notice.
+pub(super) fn ebpf_check(root: &HostRoot) -> Vec<Check> {
     let name = "eBPF programs";
-    match sched::probe() {
-        Ok(()) => Check::ok(
+    let options = CollectorOptions {
+        want: Want::all(),
+        ebpf: true,
+        cpu_budget: 1.0,
+    };
+    let collector = match Collector::open(root, &options) {
+        Ok(collector) => collector,
+        Err(error) => {
+            let detail = format!("not tried, since there is nobody to charge: {error}");
+            return vec![Check::missing(
+                name,
+                detail,
+                "see the check of the cgroup layout above",
+            )];
+        }
+    };
+    let notices = collector.notices();
+    if notices.is_empty() {
+        return vec![Check::ok(
             name,
-            "the scheduling program loads and attaches; blame for CPU is exact",
-        ),
-        Err(why) => Check::missing(
-            name,
-            format!(
-                "the scheduling program does not run: {why}. Lost: exact blame for CPU; verdicts come from \
-                 cgroup files and pressure (coverage correlated)"
-            ),
-            "see the checks of CAP_BPF, CAP_PERFMON, BTF and lockdown above",
-        ),
+            "all load and attach; blame for CPU is exact",
+        )];
     }
+    notices.iter().map(|notice| lost(name, notice)).collect()
+}
+
+fn lost(name: &str, notice: &Gap) -> Check {
+    Check::missing(
+        name,
+        format!(
+            "{}. Lost: {}; what can be had without comes from cgroup files and pressure",
+            notice.why, notice.what
+        ),
+        "see the checks of CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, BTF and lockdown above; where all are well, \
+         this kernel or a sandbox around it forbids it",
+    )
 }
 
 /// Opens a cycles counter for this process and lets it go.

@@ -111,7 +111,7 @@ pub fn examine(root: &HostRoot) -> Vec<Check> {
     let mut checks = capabilities::examine();
     checks.extend(kernel::examine(root));
     checks.extend(cgroups::examine(root));
-    checks.push(ebpf::ebpf_check());
+    checks.extend(ebpf::ebpf_check(root));
     checks.push(ebpf::counter_check());
     checks.push(limits::examine());
     checks
