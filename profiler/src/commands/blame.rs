@@ -1,15 +1,14 @@
 //! `dunnage blame`: who takes CPU time from whom.
 
-use super::output::{layout, local_time, nanos, page, say_interrupted};
+use super::output::{local_time, nanos, page, print_json, print_text, say_interrupted};
 use super::session::{Judged, Session};
 use super::victim::Victims;
 use crate::cli::{BlameArgs, Global};
 use dunnage_model::document::{BlameDocument, PartyDocument};
 use dunnage_model::verdict::{Cause, Judgement};
-use dunnage_profiler::sinks::{json, text};
+use dunnage_profiler::sinks::text;
 use dunnage_profiler::sources::cgroup::Want;
 use dunnage_profiler::stop::Stop;
-use std::io::{Write, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -71,28 +70,23 @@ fn print(
     judged: &Judged,
     victims: Option<&Victims>,
 ) -> anyhow::Result<()> {
-    let mut out = stdout().lock();
     let Judged {
         window,
         judgement,
         coverage,
     } = judged;
     if global.json {
-        let mut document =
-            BlameDocument::from_parts(window, judgement, coverage, nanos(args.window()));
+        let requested = nanos(args.window());
+        let mut document = BlameDocument::from_parts(window, judgement, coverage, requested);
         if let Some(victims) = victims {
             document.retain_victims(|party| victims.mean(party));
         }
-        json::write(&mut out, &document, layout(args.watch))?;
-        return Ok(());
+        return print_json(&document, args.watch);
     }
+    let verdicts = text::verdicts(window, judgement, coverage, &page(global));
     if args.watch {
-        writeln!(out, "{}", local_time(window.start_unix))?;
+        print_text(&format!("{}\n{verdicts}\n", local_time(window.start_unix)))
+    } else {
+        print_text(&verdicts)
     }
-    out.write_all(text::verdicts(window, judgement, coverage, &page(global)).as_bytes())?;
-    if args.watch {
-        writeln!(out)?;
-    }
-    out.flush()?;
-    Ok(())
 }

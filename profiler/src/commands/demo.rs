@@ -1,12 +1,11 @@
 //! `dunnage demo`: a verdict beside the truth, with no container at hand.
 
-use super::output::{layout, nanos};
+use super::output::{nanos, print_json};
 use super::session::Session;
 use crate::cli::{DemoArgs, DemoLoadArgs, Global};
 use dunnage_model::document::BlameDocument;
 use dunnage_model::verdict::{Coverage, Resource};
 use dunnage_profiler::demo::{self, Check, DemoOptions, DemoOutcome, Seen, Truth};
-use dunnage_profiler::sinks::json;
 use dunnage_profiler::sources::cgroup::Want;
 use dunnage_profiler::stop::Stop;
 use serde::Serialize;
@@ -58,12 +57,12 @@ pub(super) fn run(global: &Global, args: &DemoArgs) -> anyhow::Result<ExitCode> 
     };
     let outcome = demo::play(&options, &|| stop.is_raised(), &mut observe, &mut *out)?;
     if global.json {
-        print_json(&outcome, &coverage, args.length)?;
+        print_document(&outcome, &coverage, args.length)?;
     }
     Ok(ExitCode::from(if outcome.right { 0 } else { WRONG }))
 }
 
-fn print_json(
+fn print_document(
     outcome: &DemoOutcome,
     coverage: &BTreeMap<Resource, Coverage>,
     requested: Duration,
@@ -76,8 +75,7 @@ fn print_json(
         truth: &outcome.truth,
         blame: BlameDocument::from_parts(window, judgement, coverage, nanos(requested)),
     };
-    json::write(&mut stdout().lock(), &document, layout(false))?;
-    Ok(())
+    print_json(&document, false)
 }
 
 /// One role of the demo, in a process of its own.

@@ -1,15 +1,14 @@
 //! `dunnage doctor`: what works on this host and what does not.
 
-use super::output::{layout, page};
+use super::output::{page, print_json, print_text};
 use super::session::parties_options;
 use crate::cli::Global;
 use dunnage_model::document::{CheckDocument, DoctorDocument};
 use dunnage_profiler::doctor::{engines, examine};
 use dunnage_profiler::host::HostRoot;
 use dunnage_profiler::parties::Parties;
-use dunnage_profiler::sinks::{json, text};
+use dunnage_profiler::sinks::text;
 use std::env;
-use std::io::{Write, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -24,13 +23,11 @@ pub(super) fn run(global: &Global) -> anyhow::Result<ExitCode> {
         parties.settle(PATIENCE);
         checks.extend(engines(&parties.health()));
     }
-    let mut out = stdout().lock();
     if global.json {
         let document = DoctorDocument::new(checks.iter().map(CheckDocument::from).collect());
-        json::write(&mut out, &document, layout(false))?;
+        print_json(&document, false)?;
     } else {
-        out.write_all(text::checks(&checks, &page(global), is_utf8_locale()).as_bytes())?;
-        out.flush()?;
+        print_text(&text::checks(&checks, &page(global), is_utf8_locale()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

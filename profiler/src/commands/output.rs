@@ -2,20 +2,37 @@
 
 use super::diagnostics::{colour, say};
 use crate::cli::Global;
+use anyhow::Context;
 use dunnage_model::units::Nanos;
-use dunnage_profiler::sinks::json::Layout;
+use dunnage_profiler::sinks::json::{self, Layout};
 use dunnage_profiler::sinks::text::Page;
 use dunnage_profiler::sinks::{percent, seconds};
-use std::io::{IsTerminal, stdout};
+use serde::Serialize;
+use std::io::{IsTerminal, Write, stdout};
 use std::time::Duration;
 
+const CANNOT_WRITE: &str = "cannot write to standard output";
+
 /// One document a line in a stream and into pipes; indented where somebody looks at it.
-pub(super) fn layout(watch: bool) -> Layout {
+fn layout(watch: bool) -> Layout {
     if !watch && stdout().is_terminal() {
         Layout::Indented
     } else {
         Layout::Line
     }
+}
+
+/// Writes `text` to standard output, at once.
+pub(super) fn print_text(text: &str) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .context(CANNOT_WRITE)
+}
+
+/// Writes one document to standard output, at once.
+pub(super) fn print_json<D: Serialize>(document: &D, watch: bool) -> anyhow::Result<()> {
+    json::write(&mut stdout().lock(), document, layout(watch)).context(CANNOT_WRITE)
 }
 
 /// The page that standard output is.

@@ -1,13 +1,12 @@
 //! `dunnage ps`: what each party used.
 
-use super::output::{layout, local_time, nanos, page, say_interrupted};
+use super::output::{local_time, nanos, page, print_json, print_text, say_interrupted};
 use super::session::{Judged, Session};
 use crate::cli::{Global, PsArgs};
 use dunnage_model::document::PsDocument;
-use dunnage_profiler::sinks::{json, text};
+use dunnage_profiler::sinks::text;
 use dunnage_profiler::sources::cgroup::Want;
 use dunnage_profiler::stop::Stop;
-use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 pub(super) fn run(global: &Global, args: &PsArgs) -> anyhow::Result<ExitCode> {
@@ -28,20 +27,15 @@ pub(super) fn run(global: &Global, args: &PsArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn print(global: &Global, args: &PsArgs, judged: &Judged) -> anyhow::Result<()> {
-    let mut out = stdout().lock();
     let window = &judged.window;
     if global.json {
         let document = PsDocument::from_parts(window, nanos(args.length));
-        json::write(&mut out, &document, layout(args.watch))?;
-        return Ok(());
+        return print_json(&document, args.watch);
     }
+    let table = text::usage(window, &page(global));
     if args.watch {
-        writeln!(out, "{}", local_time(window.start_unix))?;
+        print_text(&format!("{}\n{table}\n", local_time(window.start_unix)))
+    } else {
+        print_text(&table)
     }
-    out.write_all(text::usage(window, &page(global)).as_bytes())?;
-    if args.watch {
-        writeln!(out)?;
-    }
-    out.flush()?;
-    Ok(())
 }

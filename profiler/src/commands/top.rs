@@ -8,7 +8,7 @@ use dunnage_profiler::stop::Stop;
 use dunnage_tui::{Feed, Tick};
 use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -69,7 +69,15 @@ fn watch(session: &mut Session, stop: &Stop, ticks: &SyncSender<Tick>) {
 
 impl Feed for LiveFeed {
     fn next(&mut self, wait: Duration) -> Option<Tick> {
-        self.ticks.recv_timeout(wait).ok()
+        match self.ticks.recv_timeout(wait) {
+            Ok(tick) => Some(tick),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                // The thread is gone: the wait must still take its time, or the caller would spin.
+                thread::sleep(wait);
+                None
+            }
+        }
     }
 }
 
