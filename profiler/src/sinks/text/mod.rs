@@ -57,8 +57,8 @@ impl Page {
 fn wrapped(text: &str, width: usize, indent: &str) -> String {
     let mut out = String::new();
     let mut used = 0;
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let needed = columns(word);
+    for word in words(text) {
+        let needed = columns(&word);
         if used > 0 && columns(indent) + used + 1 + needed > width {
             out.push('\n');
             used = 0;
@@ -69,16 +69,47 @@ fn wrapped(text: &str, width: usize, indent: &str) -> String {
             out.push(' ');
             used += 1;
         }
-        out.push_str(word);
+        out.push_str(&word);
         used += needed;
     }
     out.push('\n');
     out
 }
 
+/// The words of `text`; a unit stays with its number.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let unit = word.trim_end_matches(|c: char| c.is_ascii_punctuation() && c != '%');
+        match words.last_mut() {
+            Some(number)
+                if UNITS.contains(&unit) && number.ends_with(|c: char| c.is_ascii_digit()) =>
+            {
+                number.push(' ');
+                number.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
+}
+
+/// What `quantity` and the verdicts write after a number.
+const UNITS: [&str; 4] = ["%", "s", "ms", "µs"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn units_stay_with_their_numbers() {
+        assert_eq!(
+            wrapped("lost in 10 s, 35 % of it", 11, ""),
+            "lost in\n10 s, 35 %\nof it\n"
+        );
+        assert_eq!(words("(83 % of 3.51 s)"), ["(83 %", "of", "3.51 s)"]);
+        assert_eq!(words("s % of"), ["s", "%", "of"]);
+    }
 
     #[test]
     fn sentences_are_wrapped_between_words() {
