@@ -58,7 +58,8 @@ impl Sockets {
             let program: &mut CgroupSkb =
                 ebpf.program_mut(name).ok_or(SocketsError::Missing("program"))?.try_into()?;
             program.load()?;
-            program.attach(&folder, at, CgroupAttachMode::AllowMultiple)?;
+            // A link is always beside others; the flag for that is refused by BPF_LINK_CREATE.
+            program.attach(&folder, at, CgroupAttachMode::Single)?;
         }
         let traffic = ebpf.take_map("traffic").and_then(|m| BpfHashMap::try_from(m).ok());
         let traffic = traffic.ok_or(SocketsError::Missing("map"))?;
