@@ -3,11 +3,12 @@
 //!
 //! A thousand cgroups once a second must cost little, so that: descriptors are kept
 //! ([`files`]); leaves are found without listing them ([`walk`]); limits are read every few
-//! sweeps; and a cgroup whose CPU time stands still keeps what cannot have changed meanwhile
-//! ([`node`]). Nothing is older than [`STALE`] sweeps.
+//! sweeps; a cgroup whose CPU time stands still keeps what cannot have changed meanwhile; and where
+//! hundreds run, their memory takes turns ([`node`]). No counter is older than [`STALE`] sweeps.
 
 mod files;
 mod layout;
+mod limits;
 mod node;
 mod numbers;
 mod v1;
@@ -29,6 +30,9 @@ use walk::Walk;
 
 /// Every value of every cgroup is read again after this many sweeps at the latest.
 pub(crate) const STALE: u32 = 10;
+
+/// From this many cgroups that run on, their memory, I/O and tasks take turns.
+const AT_ONCE: usize = 256;
 
 /// The tree is walked again after this many sweeps, even if events promise that nothing changed.
 const TRUST: u32 = 30;
@@ -66,13 +70,25 @@ impl Want {
     /// Everything.
     #[must_use]
     pub const fn all() -> Want {
-        Want { memory: true, io: true, pressure: true, processes: true, network: true }
+        Want {
+            memory: true,
+            io: true,
+            pressure: true,
+            processes: true,
+            network: true,
+        }
     }
 
     /// CPU alone.
     #[must_use]
     pub const fn cpu() -> Want {
-        Want { memory: false, io: false, pressure: false, processes: false, network: false }
+        Want {
+            memory: false,
+            io: false,
+            pressure: false,
+            processes: false,
+            network: false,
+        }
     }
 }
 
@@ -159,11 +175,20 @@ impl CgroupReader {
         }
         self.namespaces.begin_sweep();
         let moved = self.moved(active);
+        // The first two sweeps may be all there are: they take everything.
+        let running = moved.iter().filter(|&&moved| moved).count();
+        let turns = if self.sweeps > 2 {
+            1 + running / AT_ONCE
+        } else {
+            1
+        };
         let mut sweep = Sweep {
             mounts: &self.mounts,
             files: &mut self.files,
             namespaces: &mut self.namespaces,
             want,
+            number: self.sweeps,
+            pace: u32::try_from(turns).unwrap_or(STALE).min(STALE),
             denied: None,
             vanished: false,
         };
@@ -195,7 +220,9 @@ impl CgroupReader {
                 let mut at = Some(index);
                 while let Some(place) = at.and_then(|i| moved.get_mut(i)).filter(|m| !**m) {
                     *place = true;
-                    at = at.and_then(|i| self.nodes.get(i)).and_then(|node| node.parent);
+                    at = at
+                        .and_then(|i| self.nodes.get(i))
+                        .and_then(|node| node.parent);
                 }
             }
         }
@@ -206,14 +233,18 @@ impl CgroupReader {
     /// the others each tenth: engines make a container's directories everywhere, or with them.
     fn walk(&mut self) {
         let ids = &Controller::ALL[..3];
-        let mounted = ids.iter().any(|&controller| self.mounts.of(controller).is_some());
+        let mounted = ids
+            .iter()
+            .any(|&controller| self.mounts.of(controller).is_some());
         let full = !mounted || self.walks.is_multiple_of(STALE);
         self.walks = self.walks.wrapping_add(1);
         self.since_walk = 0;
         self.changed = false;
         let mut walk = Walk::over(&self.mounts, if full { &Controller::ALL } else { ids });
         self.cut = walk.cut;
-        let bits = ids.iter().fold(0, |bits, controller| bits | controller.bit());
+        let bits = ids
+            .iter()
+            .fold(0, |bits, controller| bits | controller.bit());
         for mut node in std::mem::take(&mut self.nodes) {
             match walk.found.remove(node.raw()) {
                 Some(mut found) => {
@@ -226,7 +257,8 @@ impl CgroupReader {
                     } else {
                         // The same path, made anew.
                         self.files.close(&mut node.files);
-                        self.nodes.push(Node::new(node.raw().to_vec(), found, self.walks));
+                        self.nodes
+                            .push(Node::new(node.raw().to_vec(), found, self.walks));
                     }
                 }
                 None if !full && node.present & bits == 0 => self.nodes.push(node),
