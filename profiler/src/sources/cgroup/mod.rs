@@ -37,6 +37,29 @@ const AT_ONCE: usize = 256;
 /// The tree is walked again after this many sweeps, even if events promise that nothing changed.
 const TRUST: u32 = 30;
 
+/// The files of version 1 with bytes and operations per device, best first: of blk-throttle, of
+/// the bfq scheduler, and of blk-throttle before Linux 4.19.
+const IO_FILES: [IoFiles; 3] = [
+    (
+        "blkio.throttle.io_service_bytes_recursive",
+        "blkio.throttle.io_serviced_recursive",
+    ),
+    (
+        "blkio.bfq.io_service_bytes_recursive",
+        "blkio.bfq.io_serviced_recursive",
+    ),
+    (
+        "blkio.throttle.io_service_bytes",
+        "blkio.throttle.io_serviced",
+    ),
+];
+
+type IoFiles = (&'static str, &'static str);
+
+/// Since Linux 6.10 blk-throttle starts with the first limit on a disk.
+const IO_SILENT: &str = "this kernel counts it in version 1 cgroups only on disks with a \
+    blkio.throttle limit or the bfq scheduler: set one of them, or boot with cgroup v2";
+
 /// Why there are no cgroups to read.
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
@@ -107,6 +130,8 @@ pub struct CgroupReader {
     walks: u32,
     since_walk: u32,
     cut: Option<&'static str>,
+    /// Which of [`IO_FILES`] count; none do on kernels that count only where a limit is set.
+    io_files: Option<IoFiles>,
 }
 
 impl CgroupReader {
@@ -129,6 +154,7 @@ impl CgroupReader {
             walks: 0,
             since_walk: 0,
             cut: None,
+            io_files: None,
         })
     }
 
@@ -187,6 +213,7 @@ impl CgroupReader {
             files: &mut self.files,
             namespaces: &mut self.namespaces,
             want,
+            io_files: self.io_files,
             number: self.sweeps,
             pace: u32::try_from(turns).unwrap_or(STALE).min(STALE),
             denied: None,
@@ -203,6 +230,9 @@ impl CgroupReader {
         readings.sort_by(|a, b| a.path.cmp(&b.path));
         let mut gaps = self.namespaces.gaps();
         gaps.extend(self.cut.map(|why| Gap::new("cgroups", why)));
+        if want.io && self.io_files.is_none() && self.mounts.of(Controller::Blkio).is_some() {
+            gaps.push(Gap::new("cgroup block I/O", IO_SILENT));
+        }
         gaps.extend(denied.map(|name| {
             Gap::new(
                 format!("cgroup {name}"),
@@ -240,6 +270,9 @@ impl CgroupReader {
         self.walks = self.walks.wrapping_add(1);
         self.since_walk = 0;
         self.changed = false;
+        if full {
+            self.choose_io_files();
+        }
         let mut walk = Walk::over(&self.mounts, if full { &Controller::ALL } else { ids });
         self.cut = walk.cut;
         let bits = ids
@@ -277,6 +310,27 @@ impl CgroupReader {
             self.nodes.push(Node::new(raw, found, stagger));
         }
         node::arrange(&mut self.nodes);
+    }
+
+    /// Finds the files that know a device. A booted machine has used a disk, so that files that
+    /// know none count nothing: what they say is no zero.
+    fn choose_io_files(&mut self) {
+        let Some(hierarchy) = self.mounts.of(Controller::Blkio) else {
+            return;
+        };
+        let top = hierarchy.prefix.clone();
+        let chosen = IO_FILES.into_iter().find(|&(bytes, _)| {
+            let text = self
+                .files
+                .read_once(&self.mounts, &top, Controller::Blkio, bytes);
+            text.is_some_and(|text| !v1::blkio(text, b"").is_empty())
+        });
+        if chosen != self.io_files {
+            self.io_files = chosen;
+            self.nodes
+                .iter_mut()
+                .for_each(|node| self.files.close(&mut node.files));
+        }
     }
 }
 

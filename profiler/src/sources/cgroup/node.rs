@@ -27,6 +27,8 @@ pub(super) struct Sweep<'a> {
     pub(super) files: &'a mut FileReader,
     pub(super) namespaces: &'a mut Namespaces,
     pub(super) want: Want,
+    /// The files of version 1 that count block I/O, if any do.
+    pub(super) io_files: Option<(&'static str, &'static str)>,
     /// Its number.
     pub(super) number: u32,
     /// Memory, I/O and tasks of a cgroup that runs are read in each sweep of this many.
@@ -294,21 +296,14 @@ impl Node {
                 .ok()?;
             return Some(v2::io_stat(text));
         }
-        let blkio = Controller::Blkio;
-        let bytes = "blkio.throttle.io_service_bytes_recursive";
-        let operations = "blkio.throttle.io_serviced_recursive";
-        if let Ok(text) = self.slot(sweep, Slot::IoBytes, blkio, bytes) {
-            let bytes = text.to_vec();
-            let operations = self
-                .slot(sweep, Slot::IoOperations, blkio, operations)
-                .ok()?;
-            return Some(v1::blkio(&bytes, operations));
-        }
-        // Kernels before 4.19 have the plain files alone.
+        let (bytes, operations) = sweep.io_files?;
         let bytes = self
-            .once(sweep, blkio, "blkio.throttle.io_service_bytes")?
+            .slot(sweep, Slot::IoBytes, Controller::Blkio, bytes)
+            .ok()?
             .to_vec();
-        let operations = self.once(sweep, blkio, "blkio.throttle.io_serviced")?;
+        let operations = self
+            .slot(sweep, Slot::IoOperations, Controller::Blkio, operations)
+            .ok()?;
         Some(v1::blkio(&bytes, operations))
     }
 

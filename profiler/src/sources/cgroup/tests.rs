@@ -108,8 +108,12 @@ fn a_hybrid_host_joins_v1_accounts_with_v2_pressure() {
     fs::write(top.join("unified/cgroup.controllers"), "").unwrap();
     let mut reader = CgroupReader::open(&HostRoot::new(dir.path())).unwrap();
     assert_eq!(reader.layout(), CgroupLayout::Hybrid);
-    let (readings, _) = reader.read(Want::all());
+    // No file of the root knows a device: what they say of the container is no zero.
+    let (readings, gaps) = reader.read(Want::all());
+    assert_eq!(gaps.len(), 1);
+    assert_eq!(gaps[0].what, "cgroup block I/O");
     let container = find(&readings, "/docker/1");
+    assert_eq!(container.io, None);
     let cpu = container.cpu.unwrap();
     assert_eq!(
         (cpu.usage, cpu.system),
@@ -130,6 +134,29 @@ fn a_hybrid_host_joins_v1_accounts_with_v2_pressure() {
         (None, None, &None)
     );
     assert_eq!(container.pressure, Default::default());
+}
+
+#[test]
+fn v1_block_io_comes_from_the_files_that_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let top = dir.path().join("sys/fs/cgroup/blkio");
+    for (place, bytes) in [(top.clone(), 900), (top.join("docker"), 300)] {
+        fs::create_dir_all(&place).unwrap();
+        fs::write(place.join("cgroup.procs"), "").unwrap();
+        for name in [
+            "blkio.throttle.io_service_bytes_recursive",
+            "blkio.bfq.io_serviced_recursive",
+        ] {
+            fs::write(place.join(name), "Total 0\n").unwrap();
+        }
+        let text = format!("8:0 Read {bytes}\n8:0 Write 0\nTotal {bytes}\n");
+        fs::write(place.join("blkio.bfq.io_service_bytes_recursive"), text).unwrap();
+    }
+    let mut reader = CgroupReader::open(&HostRoot::new(dir.path())).unwrap();
+    let (readings, gaps) = reader.read(Want::all());
+    assert_eq!(gaps, []);
+    let io = find(&readings, "/docker").io.as_ref().unwrap();
+    assert_eq!((io[0].major, io[0].read), (8, Bytes(300)));
 }
 
 #[test]
