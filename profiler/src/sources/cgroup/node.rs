@@ -115,13 +115,15 @@ impl Node {
             self.files.look_again();
         }
         let before = self.reading.cpu.map(|cpu| cpu.usage);
-        if let Err(Silence::Gone) = self.read_cpu(sweep, due) {
-            return self.vanish(sweep);
+        match self.read_cpu(sweep, due) {
+            Ok(()) => {}
+            Err(Silence::Gone) => return self.vanish(sweep),
+            Err(Silence::Absent | Silence::Denied) => self.reading.cpu = None,
         }
         let usage = self.reading.cpu.map(|cpu| cpu.usage);
         // Where nothing accounts for CPU time nothing tells that it stands still.
         let ran = usage != before || usage.is_none();
-        if due && usage.is_none() && !self.exists(sweep) {
+        if usage.is_none() && !self.exists(sweep) {
             return self.vanish(sweep);
         }
         self.read_limits(sweep, usage.unwrap_or(Nanos::ZERO));
