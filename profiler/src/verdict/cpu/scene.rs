@@ -23,6 +23,9 @@ const MOST_CPUS: u32 = 8_192;
 /// A party used a CPU when this part of what it wanted was there.
 const OBSERVED: f64 = 0.01;
 
+/// At least this part of the waits is taken to begin with a wake-up.
+const LEAST_WOKEN: f64 = 0.2;
+
 /// A CPU was free when it idled for this part of the window.
 const FREE: f64 = 0.05;
 
@@ -96,6 +99,16 @@ impl<'a> Scene<'a> {
     /// Seconds that a party got, as its cgroup's files say.
     pub(super) fn got(&self, party: usize) -> f64 {
         self.window.parties[party].cpu.usage.seconds()
+    }
+
+    /// What a party lost and got in all, when quotas held it back for `throttled` seconds.
+    pub(super) fn loss(&self, party: usize, throttled: f64) -> thresholds::Loss {
+        let queued = self.row(party).map_or(0.0, |row| row.wait.seconds());
+        thresholds::Loss {
+            waited: queued + throttled,
+            got: self.got(party),
+            seconds: self.seconds,
+        }
     }
 
     /// Seconds that a party was entitled to; `None` for those that have no entitlement.
@@ -212,7 +225,8 @@ impl<'a> Scene<'a> {
 
     /// For how long a party wanted the CPU each time it came: what it ran and waited, over the
     /// waits that began with a wake-up. Waits that began because another's slice was due are told
-    /// apart by what others ran meanwhile, slice by slice. `None` where no wait was seen.
+    /// apart by what others ran meanwhile, slice by slice; that is an upper bound, because several
+    /// others may run during one wait. `None` where no wait was seen.
     fn stretch(&self, party: usize) -> Option<f64> {
         let row = self.row(party).filter(|row| row.waits > 0)?;
         let waits = row.waits as f64;
@@ -225,7 +239,8 @@ impl<'a> Scene<'a> {
             })
             .sum();
         Some(
-            (self.ran[party] + row.wait.seconds()) / (waits - preempted).max(waits / 10.0).max(1.0),
+            (self.ran[party] + row.wait.seconds())
+                / (waits - preempted).max(LEAST_WOKEN * waits).max(1.0),
         )
     }
 
