@@ -114,6 +114,7 @@ fn split(scene: &Scene<'_>, victim: usize) -> Split {
     others.sort_unstable();
     others.dedup();
     others.sort_by(|a, b| scene.blame(victim, *b).total_cmp(&scene.blame(victim, *a)));
+    let at_stake = scene.at_stake(victim);
     let mut suspects = 0;
     for other in others {
         let seconds = scene.blame(victim, other);
@@ -125,7 +126,7 @@ fn split(scene: &Scene<'_>, victim: usize) -> Split {
             split.kernel += seconds;
         } else {
             suspects += 1;
-            if suspects <= MOST_SUSPECTS && scene.took_from(victim, other) {
+            if suspects <= MOST_SUSPECTS && scene.took_from(victim, other, &at_stake) {
                 split
                     .accused
                     .entry(cause_by(kind))

@@ -115,8 +115,9 @@ fn by_quota(
 /// One case for each cause, the loss split by what each took above its share.
 fn by_others(scene: &Scene<'_>, victim: usize) -> Vec<Case> {
     let lost = scene.row(victim).map_or(0.0, |row| row.wait.seconds());
+    let at_stake = scene.at_stake(victim);
     let above: Vec<(usize, f64)> = (0..scene.window.parties.len())
-        .filter(|other| *other != victim && scene.took_from(victim, *other))
+        .filter(|other| *other != victim && scene.took_from(victim, *other, &at_stake))
         .map(|other| {
             (
                 other,
