@@ -20,6 +20,10 @@ pub(super) fn opening(out: &mut dyn Write, folder: &str, places: Places) -> io::
         Some(cpu) => writeln!(out, "  bystander  1 thread that never rests, on CPU {cpu}")?,
         None => writeln!(out, "  (no bystander: there is only one CPU to run on)")?,
     }
+    writeln!(
+        out,
+        "For these seconds they go before other work on these CPUs."
+    )?;
     writeln!(out)?;
     out.flush()
 }
