@@ -1,3 +1,43 @@
 //! The `dunnage` command: parse, wire, run, exit code.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+
+use clap::Parser;
+use std::io;
+use std::process::ExitCode;
+
+/// The process-wide answer to "it could not".
+const FAILED: u8 = 1;
+/// What clap itself exits with.
+const WRONG_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    commands::diagnostics::start(&cli);
+    match commands::run(&cli) {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => match error.downcast_ref::<clap::Error>() {
+            Some(usage) => {
+                // Where standard error is gone too there is nobody left to tell.
+                let _ = usage.print();
+                ExitCode::from(WRONG_USAGE)
+            }
+            None => {
+                commands::diagnostics::say(&format!("{error:#}"));
+                ExitCode::from(FAILED)
+            }
+        },
+    }
+}
+
+/// Whether whoever read our output has read enough, as `head` has.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let is_pipe = |e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe;
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_pipe))
+}

@@ -1,4 +1,7 @@
 //! 1. Host -> readings. One folder a source: its kernel-side C beside the Rust that reads it.
+//!
+//! [`Collector`] holds the sources that a command wants and takes one window after another. Each
+//! source that cannot run is a notice, said once; the others go on.
 
 pub mod cgroup;
 pub mod lifecycle;
@@ -7,3 +10,7 @@ pub mod network;
 pub mod process;
 pub mod sched;
 pub mod sockets;
+
+mod collector;
+
+pub use collector::{Collector, CollectorError, CollectorOptions};

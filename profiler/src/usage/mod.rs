@@ -1,2 +1,251 @@
 //! 3. Readings charged to parties; they add up to the machine. Pure.
+//!
+//! - [`tree`]: the cgroups of a window, who owns each, and what a party has without the parties
+//!   nested in it;
+//! - [`cpu`]: CPU time, adding up to what the kernel says was busy;
+//! - [`claims`]: weights, quotas, cpusets;
+//! - [`gauges`]: memory, pressure, processes; [`disk`]; [`network`];
+//! - [`waits`]: run-queue waits with blame.
 
+mod claims;
+mod cpu;
+mod disk;
+mod gauges;
+mod network;
+mod tree;
+mod waits;
+
+use crate::parties::PartyLookup;
+use dunnage_model::observation::{Fidelity, Observation, Owner};
+use dunnage_model::party::{Party, PartyKind};
+use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PartyWait, PressureUse, WindowUse};
+use dunnage_model::units::Nanos;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tree::Tree;
+
+/// Charges everything that was read in a window to parties.
+///
+/// Parties stand in the order of their keys, the kernel and the hypervisor last. The CPU use of all
+/// but the hypervisor adds up to `machine.busy()`, unless exact counters exceed what the kernel's
+/// ticks saw; then the kernel's own share is zero.
+#[must_use]
+pub fn charge(observation: &Observation, parties: &dyn PartyLookup) -> WindowUse {
+    let mut books = Books::open(observation, parties);
+    let tree = Tree::of(observation, &mut books);
+    books.note_owners(observation, &tree);
+    cpu::charge(observation, &tree, &mut books);
+    claims::fill(observation, &tree, &mut books);
+    gauges::fill(observation, &tree, &mut books);
+    disk::fill(observation, &tree, &mut books);
+    network::fill(observation, &tree, &mut books);
+    let waits = observation.sched.as_ref().map(|sched| waits::rows(sched, &mut books));
+    let length = length(observation);
+    let (parties, waits) = books.close(&tree, waits);
+    let machine = &observation.after.machine;
+    WindowUse {
+        host: observation.host.clone(),
+        start_unix: observation.before.unix,
+        length,
+        machine: machine.cpu.since(observation.before.machine.cpu),
+        machine_pressure: gauges::pressure(
+            Some(&observation.before.machine.pressure),
+            &machine.pressure,
+            length,
+        ),
+        parties,
+        waits,
+        fidelity: observation.sched.as_ref().map_or(Fidelity::Exact, |sched| sched.fidelity),
+        gaps: gaps(observation),
+    }
+}
+
+/// The length of the window.
+fn length(observation: &Observation) -> Nanos {
+    observation.after.monotonic.since(observation.before.monotonic)
+}
+
+/// Each gap once, though both snapshots and the window may tell of it.
+fn gaps(observation: &Observation) -> Vec<dunnage_model::gap::Gap> {
+    let mut gaps = observation.gaps.clone();
+    for gap in observation.before.gaps.iter().chain(&observation.after.gaps) {
+        if !gaps.contains(gap) {
+            gaps.push(gap.clone());
+        }
+    }
+    gaps
+}
+
+/// The accounts that are being filled: one a party.
+struct Books<'a> {
+    lookup: &'a dyn PartyLookup,
+    parties: Vec<PartyUse>,
+    by_key: HashMap<Arc<str>, usize>,
+    owners: HashMap<Owner, usize>,
+    /// Names of root processes, by pid.
+    commands: HashMap<u32, Arc<str>>,
+    kernel: usize,
+    waited: Option<Nanos>,
+}
+
+impl<'a> Books<'a> {
+    fn open(observation: &Observation, lookup: &'a dyn PartyLookup) -> Books<'a> {
+        let mut books = Books {
+            lookup,
+            parties: Vec::new(),
+            by_key: HashMap::new(),
+            owners: HashMap::new(),
+            commands: HashMap::new(),
+            kernel: 0,
+            waited: observation.sched.as_ref().map(|_| Nanos::ZERO),
+        };
+        books.kernel = books.account(&Arc::new(Party::kernel()));
+        let (before, after) = (&observation.before, &observation.after);
+        for process in before.root_processes.iter().chain(&after.root_processes) {
+            books.commands.insert(process.pid, process.command.clone());
+        }
+        books
+    }
+
+    /// The account of `party`, opened where there is none yet.
+    fn account(&mut self, party: &Arc<Party>) -> usize {
+        if let Some(&index) = self.by_key.get(&party.key) {
+            return index;
+        }
+        let index = self.parties.len();
+        self.by_key.insert(party.key.clone(), index);
+        self.parties.push(PartyUse {
+            party: party.clone(),
+            cpu: CpuUse { runqueue_wait: self.waited, ..CpuUse::default() },
+            claim: CpuClaim::default(),
+            memory: None,
+            disk: None,
+            network: None,
+            pressure: PressureUse::default(),
+            processes: None,
+            threads: None,
+        });
+        index
+    }
+
+    fn account_of_cgroup(&mut self, path: &str) -> usize {
+        let party = self.lookup.of_cgroup(path);
+        self.account(&party)
+    }
+
+    fn account_of_command(&mut self, command: &str) -> usize {
+        let party = self.lookup.of_root_process(command);
+        self.account(&party)
+    }
+
+    /// An account for time whose owner has no name.
+    fn account_of_nobody(&mut self, name: &str) -> usize {
+        self.account(&Arc::new(Party::new(format!("?{name}"), PartyKind::Service, name)))
+    }
+
+    fn party_mut(&mut self, index: usize) -> Option<&mut PartyUse> {
+        self.parties.get_mut(index)
+    }
+
+    /// Finds the party of every owner that the kernel-side program told of.
+    fn note_owners(&mut self, observation: &Observation, tree: &Tree<'_>) {
+        let Some(sched) = &observation.sched else { return };
+        for window in &sched.owners {
+            let index = match (window.owner, &window.path, &window.command) {
+                (Owner::V2(_) | Owner::V1(_), Some(path), _) => self.account_of_cgroup(path),
+                (Owner::RootProcess(_), _, Some(command)) => self.account_of_command(command),
+                (owner, _, _) => self.account_of_owner(owner, tree),
+            };
+            self.owners.insert(window.owner, index);
+        }
+        for pair in &sched.pairs {
+            for owner in [pair.victim, pair.culprit] {
+                if !self.owners.contains_key(&owner) {
+                    let index = self.account_of_owner(owner, tree);
+                    self.owners.insert(owner, index);
+                }
+            }
+        }
+    }
+
+    /// The account of an owner that came without a name, by what the files tell of it.
+    fn account_of_owner(&mut self, owner: Owner, tree: &Tree<'_>) -> usize {
+        match owner {
+            Owner::Kernel => self.kernel,
+            Owner::Unknown => self.account_of_nobody("unattributed"),
+            Owner::RootProcess(pid) => match self.commands.get(&pid).cloned() {
+                Some(command) => self.account_of_command(&command),
+                None => self.account_of_nobody("vanished process"),
+            },
+            Owner::V2(_) | Owner::V1(_) => match tree.path_of(owner) {
+                Some(path) => self.account_of_cgroup(&path),
+                None => self.account_of_nobody("vanished cgroup"),
+            },
+        }
+    }
+
+    /// Leaves out who is gone and neither used nor waited for anything, puts the parties in order,
+    /// and lets the waits point at their new places.
+    fn close(
+        self,
+        tree: &Tree<'_>,
+        waits: Option<Vec<PartyWait>>,
+    ) -> (Vec<PartyUse>, Option<Vec<PartyWait>>) {
+        let mut named = vec![false; self.parties.len()];
+        for index in tree.owned().chain([self.kernel]) {
+            mark(&mut named, index);
+        }
+        for row in waits.iter().flatten() {
+            mark(&mut named, row.party);
+            row.blame.iter().for_each(|&(culprit, _)| mark(&mut named, culprit));
+        }
+        let mut kept: Vec<(usize, PartyUse)> = self
+            .parties
+            .into_iter()
+            .enumerate()
+            .filter(|(index, party)| {
+                let used = party.cpu.usage > Nanos::ZERO || !party.cpu.cpus.is_empty();
+                used || party.processes.is_some() || named.get(*index).copied().unwrap_or(false)
+            })
+            .collect();
+        kept.sort_by(|(_, a), (_, b)| order(&a.party).cmp(&order(&b.party)));
+        let places: HashMap<usize, usize> =
+            kept.iter().enumerate().map(|(place, &(index, _))| (index, place)).collect();
+        let place = |index: usize| places.get(&index).copied();
+        let waits = waits.map(|rows| {
+            let rows = rows.into_iter().filter_map(|mut row| {
+                row.party = place(row.party)?;
+                row.blame.retain_mut(|(culprit, _)| match place(*culprit) {
+                    Some(place) => {
+                        *culprit = place;
+                        true
+                    }
+                    None => false,
+                });
+                Some(row)
+            });
+            let mut rows: Vec<PartyWait> = rows.collect();
+            rows.sort_by_key(|row| row.party);
+            rows
+        });
+        (kept.into_iter().map(|(_, party)| party).collect(), waits)
+    }
+}
+
+fn mark(named: &mut [bool], index: usize) {
+    if let Some(place) = named.get_mut(index) {
+        *place = true;
+    }
+}
+
+fn order(party: &Party) -> (u8, Arc<str>) {
+    let last = match party.kind {
+        PartyKind::Container | PartyKind::Service => 0,
+        PartyKind::Kernel => 1,
+        PartyKind::Hypervisor => 2,
+    };
+    (last, party.key.clone())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,0 @@
-//! Load generators with a known truth, and what Dunnage costs beside them.

@@ -1,0 +1,81 @@
+//! What Dunnage costs, as ratios taken in one run and as counts.
+//!
+//! `dunnage-bench switch` measures the scheduling program beside an empty one on the same event;
+//! `dunnage-bench agent` measures the agent at 1 Hz over the number of cgroups;
+//! `dunnage-bench start` measures the time to the first verdict. `README.md` beside this crate says
+//! what is promised and how each figure is taken.
+
+#![forbid(unsafe_code)]
+
+mod agent;
+mod cgroups;
+mod figures;
+mod loads;
+mod start;
+mod switch;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(name = "dunnage-bench", about = "Measure what Dunnage costs on this host", version)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+    /// Print one JSON document instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The scheduling program on hot and cold switches and under requests, beside an empty program
+    Switch {
+        /// Interleaved rounds of: nothing, an empty program, the scheduling program
+        #[arg(long, default_value_t = 8)]
+        rounds: u32,
+    },
+    /// The agent at 1 Hz beside so many cgroups
+    Agent {
+        /// The dunnage binary
+        #[arg(long, default_value = "target/release/dunnage")]
+        binary: PathBuf,
+        /// Numbers of cgroups
+        #[arg(long, value_delimiter = ',', default_value = "1,10,100,1000")]
+        cgroups: Vec<usize>,
+        /// Seconds to measure at each number
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+    },
+    /// From start to the first verdict with `--for 2s`
+    Start {
+        /// The dunnage binary
+        #[arg(long, default_value = "target/release/dunnage")]
+        binary: PathBuf,
+        /// How many starts
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+    },
+    /// A load for the other measurements, not to be called by hand
+    #[command(hide = true)]
+    Load {
+        /// Milliseconds of every 100 to work
+        busy_ms: u64,
+        /// Seconds until it ends by itself
+        seconds: u64,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let table = match cli.what {
+        What::Switch { rounds } => switch::measure(rounds)?,
+        What::Agent { binary, cgroups, seconds } => agent::measure(&binary, &cgroups, seconds)?,
+        What::Start { binary, rounds } => start::measure(&binary, rounds)?,
+        What::Load { busy_ms, seconds } => {
+            loads::pulse(busy_ms, seconds);
+            return Ok(());
+        }
+    };
+    table.print(cli.json)
+}

@@ -1,0 +1,92 @@
+//! `dunnage blame`: who takes CPU time from whom.
+
+use super::output::{local_time, nanos, page, print_json, print_text, say_interrupted};
+use super::session::{Judged, Session};
+use super::victim::Victims;
+use crate::cli::{BlameArgs, Global};
+use dunnage_model::document::{BlameDocument, PartyDocument};
+use dunnage_model::verdict::{Cause, Judgement};
+use dunnage_profiler::sinks::text;
+use dunnage_profiler::sources::cgroup::Want;
+use dunnage_profiler::stop::Stop;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Exit code with `--exit-code` where a neighbour or the host harms somebody.
+const HARM: u8 = 3;
+/// A first look at who is there, so that a wrong name is told at once and not after the window.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+/// Limits decide what a verdict says, pressure takes the place of eBPF; the rest is for `ps`.
+const WANT: Want = Want {
+    memory: false,
+    io: false,
+    pressure: true,
+    processes: false,
+    network: false,
+};
+
+pub(super) fn run(global: &Global, args: &BlameArgs) -> anyhow::Result<ExitCode> {
+    let stop = Stop::on_signals()?;
+    let mut session = Session::open(global, WANT)?;
+    session.say_notices();
+    let victims = args.victim.as_deref().map(Victims::new);
+    if let Some(victims) = &victims {
+        victims.check(&session.watch(FIRST_LOOK, &stop).window)?;
+    }
+    let mut harm = false;
+    loop {
+        let mut judged = session.watch(args.window(), &stop);
+        session.say_gaps(&judged.window);
+        if let Some(victims) = &victims {
+            judged
+                .judgement
+                .verdicts
+                .retain(|verdict| victims.mean(&PartyDocument::from(&*verdict.victim)));
+        }
+        harm |= is_harmful(&judged.judgement);
+        if stop.is_raised() && !args.watch {
+            say_interrupted(judged.window.length, args.window());
+        }
+        print(global, args, &judged, victims.as_ref())?;
+        if !args.watch || stop.is_raised() {
+            let code = if args.exit_code && harm { HARM } else { 0 };
+            return Ok(ExitCode::from(code));
+        }
+    }
+}
+
+/// Whether a neighbour or the host harms somebody; what a party does to itself, or the hypervisor to
+/// all, is not theirs.
+fn is_harmful(judgement: &Judgement) -> bool {
+    judgement
+        .verdicts
+        .iter()
+        .any(|verdict| matches!(verdict.cause, Cause::Neighbour | Cause::Host))
+}
+
+fn print(
+    global: &Global,
+    args: &BlameArgs,
+    judged: &Judged,
+    victims: Option<&Victims>,
+) -> anyhow::Result<()> {
+    let Judged {
+        window,
+        judgement,
+        coverage,
+    } = judged;
+    if global.json {
+        let requested = nanos(args.window());
+        let mut document = BlameDocument::from_parts(window, judgement, coverage, requested);
+        if let Some(victims) = victims {
+            document.retain_victims(|party| victims.mean(party));
+        }
+        return print_json(&document, args.watch);
+    }
+    let verdicts = text::verdicts(window, judgement, coverage, &page(global));
+    if args.watch {
+        print_text(&format!("{}\n{verdicts}\n", local_time(window.start_unix)))
+    } else {
+        print_text(&verdicts)
+    }
+}

@@ -1,0 +1,100 @@
+//! A host under watch: the collector, the names, and windows that are charged and judged.
+
+use super::diagnostics::Gaps;
+use crate::cli::Global;
+use anyhow::Context;
+use dunnage_model::observation::Observation;
+use dunnage_model::usage::WindowUse;
+use dunnage_model::verdict::{Coverage, Judgement, Resource};
+use dunnage_profiler::demo::RoleNames;
+use dunnage_profiler::host::HostRoot;
+use dunnage_profiler::parties::{Parties, PartiesOptions, PartyLookup};
+use dunnage_profiler::sources::cgroup::Want;
+use dunnage_profiler::sources::{Collector, CollectorOptions};
+use dunnage_profiler::stop::Stop;
+use dunnage_profiler::{usage, verdict};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long to wait, at a window's end, for engines that are answering just then. Names that come
+/// later are in the next window.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// One window, charged and judged.
+pub(super) struct Judged {
+    pub(super) window: WindowUse,
+    pub(super) judgement: Judgement,
+    pub(super) coverage: BTreeMap<Resource, Coverage>,
+}
+
+/// A host under watch.
+pub(super) struct Session {
+    collector: Collector,
+    parties: Parties,
+    gaps: Gaps,
+}
+
+impl Session {
+    /// Starts watching; says once what cannot be watched.
+    pub(super) fn open(global: &Global, want: Want) -> anyhow::Result<Session> {
+        let root = HostRoot::new(&global.host_root);
+        // Engines are asked while the eBPF programs load.
+        let parties = Parties::open(&root, &parties_options(global));
+        let options = CollectorOptions {
+            want,
+            ebpf: !global.no_ebpf,
+            cpu_budget: global.cpu_budget,
+        };
+        let collector = Collector::open(&root, &options)
+            .with_context(|| format!("cannot watch the host at {}", global.host_root.display()))?;
+        Ok(Session {
+            collector,
+            parties,
+            gaps: Gaps::default(),
+        })
+    }
+
+    /// Says what is missing, each thing once.
+    pub(super) fn say_notices(&mut self) {
+        self.gaps.say(self.collector.notices());
+    }
+
+    /// Watches for `length`, or until `stop` is raised.
+    pub(super) fn watch(&mut self, length: Duration, stop: &Stop) -> Judged {
+        let observation = self.collector.observe(length, stop);
+        self.parties.settle(PATIENCE);
+        judged(&observation, &self.parties)
+    }
+
+    /// The same where the cgroups below `folder` are the demo's roles.
+    pub(super) fn watch_demo(&mut self, folder: &str, length: Duration, stop: &Stop) -> Judged {
+        let observation = self.collector.observe(length, stop);
+        self.parties.settle(PATIENCE);
+        judged(&observation, &RoleNames::new(&self.parties, folder))
+    }
+
+    /// Says the gaps of a window that were not said before.
+    pub(super) fn say_gaps(&mut self, window: &WindowUse) {
+        self.gaps.say(&window.gaps);
+    }
+}
+
+fn judged(observation: &Observation, names: &dyn PartyLookup) -> Judged {
+    let window = usage::charge(observation, names);
+    Judged {
+        judgement: verdict::judge(&window),
+        coverage: verdict::coverage(&window),
+        window,
+    }
+}
+
+/// What the options say about engines.
+pub(super) fn parties_options(global: &Global) -> PartiesOptions {
+    let sockets = &global.engine_socket;
+    PartiesOptions {
+        engines: !global.no_engines,
+        sockets: (!sockets.is_empty())
+            .then(|| sockets.iter().map(|s| (s.kind, s.path.clone())).collect()),
+        ..PartiesOptions::default()
+    }
+}

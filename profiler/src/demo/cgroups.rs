@@ -1,0 +1,326 @@
+//! The demo's own cgroups: one folder in every hierarchy that matters, three roles below it.
+//!
+//! Where hierarchies are mounted comes from `/proc/self/mountinfo` (proc_pid_mountinfo(5)), where
+//! this process lives from `/proc/self/cgroup` (cgroups(7)).
+
+use super::DemoError;
+use super::cleanup::Traces;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The roles of the demo, which are the names of their cgroups.
+pub(super) const ROLES: [&str; 3] = ["victim", "culprit", "bystander"];
+
+/// How every folder of a demo begins; the process id of its maker follows.
+pub(super) const PREFIX: &str = "dunnage-demo-";
+
+/// One mounted hierarchy that the demo's tasks must be in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hierarchy {
+    /// Where it is mounted.
+    pub(super) mount: PathBuf,
+    /// The cgroup of this process, below the mount point, without a slash in front; may be empty.
+    pub(super) own: String,
+    /// Version 2; else version 1.
+    pub(super) unified: bool,
+    /// Whether CPU time is accounted by it: version 2, `cpu` or `cpuacct`.
+    pub(super) cpu: bool,
+}
+
+/// The hierarchies out of the texts of `mountinfo` and `cgroup`; each only once, however often it
+/// is mounted.
+pub(super) fn hierarchies(mountinfo: &str, own_cgroups: &str) -> Vec<Hierarchy> {
+    let mut found: Vec<(String, Hierarchy)> = Vec::new();
+    for line in mountinfo.lines() {
+        let Some((mount, filesystem)) = line.split_once(" - ") else {
+            continue;
+        };
+        let mount: Vec<&str> = mount.split(' ').collect();
+        let filesystem: Vec<&str> = filesystem.split(' ').collect();
+        let (Some(root), Some(point)) = (mount.get(3), mount.get(4)) else {
+            continue;
+        };
+        let (Some(kind), Some(options)) = (filesystem.first(), filesystem.get(2)) else {
+            continue;
+        };
+        let controllers: Vec<&str> = options
+            .split(',')
+            .filter(|o| matches!(*o, "cpu" | "cpuacct" | "memory"))
+            .collect();
+        let unified = *kind == "cgroup2";
+        if !unified && (*kind != "cgroup" || controllers.is_empty()) {
+            continue;
+        }
+        let key = if unified {
+            String::new()
+        } else {
+            controllers.join(",")
+        };
+        if found.iter().any(|(known, _)| *known == key) {
+            continue;
+        }
+        let own = own_path(
+            own_cgroups,
+            controllers.first().copied().filter(|_| !unified),
+        );
+        let hierarchy = Hierarchy {
+            mount: PathBuf::from(unescaped(point)),
+            own: below(&own, root),
+            unified,
+            cpu: unified || controllers.iter().any(|c| c.starts_with("cpu")),
+        };
+        found.push((key, hierarchy));
+    }
+    found.into_iter().map(|(_, hierarchy)| hierarchy).collect()
+}
+
+/// The path in `/proc/self/cgroup` of the hierarchy with `controller`, or of version 2.
+fn own_path(own_cgroups: &str, controller: Option<&str>) -> String {
+    own_cgroups
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.splitn(3, ':');
+            Some((fields.next()?, fields.next()?, fields.next()?))
+        })
+        .find(|(id, names, _)| match controller {
+            Some(controller) => names.split(',').any(|name| name == controller),
+            None => *id == "0" && names.is_empty(),
+        })
+        .map_or_else(|| "/".to_owned(), |(_, _, path)| path.to_owned())
+}
+
+/// `path` as seen below a mount of the sub-tree `root`; empty where it lies outside.
+fn below(path: &str, root: &str) -> String {
+    let inside = path.strip_prefix(root.trim_end_matches('/')).unwrap_or("");
+    let inside = inside.trim_matches('/');
+    if inside.split('/').any(|part| part == "..") {
+        String::new()
+    } else {
+        inside.to_owned()
+    }
+}
+
+/// `mountinfo` writes blanks and backslashes in octal.
+fn unescaped(text: &str) -> String {
+    text.replace("\\040", " ")
+        .replace("\\011", "\t")
+        .replace("\\012", "\n")
+        .replace("\\134", "\\")
+}
+
+/// The folders as they stand. Dropping them removes them, and kills what still runs inside.
+#[derive(Debug)]
+pub(super) struct Folders {
+    /// The cgroup path of the folder that holds the roles, with a slash in front.
+    pub(super) path: String,
+    /// The hierarchies it was made in.
+    made: Vec<(Hierarchy, PathBuf)>,
+    /// What has to be undone.
+    traces: Traces,
+}
+
+impl Folders {
+    /// Makes the folders at the top of every hierarchy or, where that is not allowed, below this
+    /// process's own version 2 cgroup (what systemd delegates to a user).
+    ///
+    /// `announce` is told of every folder before it is made, so that a watcher can remove it
+    /// whatever happens to this process.
+    ///
+    /// # Errors
+    /// Where no hierarchy that accounts CPU time lets a cgroup be made.
+    pub(super) fn make(
+        hierarchies: &[Hierarchy],
+        pid: u32,
+        announce: &mut dyn FnMut(&Traces),
+    ) -> Result<Folders, DemoError> {
+        if !hierarchies.iter().any(|h| h.cpu) {
+            return Err(DemoError::NoHierarchy);
+        }
+        let own = hierarchies
+            .iter()
+            .find(|h| h.unified)
+            .map(|h| h.own.clone())
+            .unwrap_or_default();
+        let mut failure = None;
+        for base in [String::new(), own] {
+            match Folders::make_below(hierarchies, &base, pid, announce) {
+                Ok(folders) => return Ok(folders),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        Err(failure.unwrap_or(DemoError::NoHierarchy))
+    }
+
+    fn make_below(
+        hierarchies: &[Hierarchy],
+        base: &str,
+        pid: u32,
+        announce: &mut dyn FnMut(&Traces),
+    ) -> Result<Folders, DemoError> {
+        let name = format!("{PREFIX}{pid}");
+        let path = if base.is_empty() {
+            format!("/{name}")
+        } else {
+            format!("/{base}/{name}")
+        };
+        let place = |h: &Hierarchy| h.mount.join(path.trim_start_matches('/'));
+        let traces = Traces {
+            folders: hierarchies.iter().map(place).collect(),
+            lent_cpu: None,
+        };
+        announce(&traces);
+        let mut folders = Folders {
+            path: path.clone(),
+            made: Vec::new(),
+            traces,
+        };
+        let mut failure = None;
+        for hierarchy in hierarchies {
+            match folders.make_in(hierarchy, &place(hierarchy)) {
+                Ok(()) => folders.made.push((hierarchy.clone(), place(hierarchy))),
+                Err(error) if hierarchy.cpu => {
+                    failure = failure.or(Some((place(hierarchy), error)))
+                }
+                // Memory only makes the picture richer.
+                Err(_) => {}
+            }
+        }
+        announce(&folders.traces);
+        match failure {
+            Some((path, source)) if !folders.made.iter().any(|(h, _)| h.cpu) => {
+                Err(DemoError::Cgroup { path, source })
+            }
+            _ => Ok(folders),
+        }
+    }
+
+    fn make_in(&mut self, hierarchy: &Hierarchy, top: &Path) -> io::Result<()> {
+        fs::create_dir(top)?;
+        if hierarchy.unified {
+            self.enable_controllers(top)?;
+        }
+        ROLES
+            .iter()
+            .try_for_each(|role| fs::create_dir(top.join(role)))
+    }
+
+    /// Lets the roles compete as cgroups and not task by task, where the cpu controller is free.
+    fn enable_controllers(&mut self, top: &Path) -> io::Result<()> {
+        let has = |folder: &Path, controller: &str| {
+            fs::read_to_string(folder.join("cgroup.controllers"))
+                .is_ok_and(|text| text.split_whitespace().any(|word| word == controller))
+        };
+        if let Some(parent) = top.parent()
+            && !has(top, "cpu")
+            && has(parent, "cpu")
+        {
+            let control = parent.join("cgroup.subtree_control");
+            // Refused where the parent holds processes itself; the demo then does without.
+            if fs::write(&control, "+cpu").is_ok() {
+                self.traces.lent_cpu = Some(control);
+            }
+        }
+        for controller in ["cpu", "memory"] {
+            if has(top, controller) {
+                fs::write(top.join("cgroup.subtree_control"), format!("+{controller}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves process `pid` into the cgroup of `role`, in every hierarchy.
+    ///
+    /// # Errors
+    /// Where no hierarchy that accounts CPU time takes it.
+    pub(super) fn join(&self, role: &str, pid: u32) -> Result<(), DemoError> {
+        let mut taken = false;
+        let mut failure = None;
+        for (hierarchy, top) in &self.made {
+            let path = top.join(role).join("cgroup.procs");
+            match fs::write(&path, pid.to_string()) {
+                Ok(()) => taken |= hierarchy.cpu,
+                Err(source) if hierarchy.cpu => failure = Some(DemoError::Cgroup { path, source }),
+                Err(_) => {}
+            }
+        }
+        if taken {
+            Ok(())
+        } else {
+            Err(failure.unwrap_or(DemoError::NoHierarchy))
+        }
+    }
+}
+
+impl Drop for Folders {
+    fn drop(&mut self) {
+        self.traces.remove();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "\
+30 20 0:25 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
+31 30 0:26 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+32 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+33 30 0:28 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
+34 30 0:29 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw
+35 20 0:29 / /mnt/again rw - cgroup2 cgroup2 rw
+";
+
+    #[test]
+    fn every_hierarchy_that_matters_is_found_once() {
+        let found = hierarchies(
+            HYBRID,
+            "3:memory:/a/b\n2:cpu,cpuacct:/\n0::/user.slice/x.scope\n",
+        );
+        let short: Vec<(&str, &str, bool, bool)> = found
+            .iter()
+            .map(|h| (h.mount.to_str().unwrap(), h.own.as_str(), h.unified, h.cpu))
+            .collect();
+        assert_eq!(
+            short,
+            [
+                ("/sys/fs/cgroup/cpu,cpuacct", "", false, true),
+                ("/sys/fs/cgroup/memory", "a/b", false, false),
+                ("/sys/fs/cgroup/unified", "user.slice/x.scope", true, true),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_mount_of_a_sub_tree_and_a_namespace_are_understood() {
+        assert_eq!(below("/docker/9f/inner", "/docker/9f"), "inner");
+        assert_eq!(below("/../elsewhere", "/"), "");
+        assert_eq!(below("/", "/"), "");
+    }
+
+    #[test]
+    fn lines_that_are_no_mounts_are_passed_over() {
+        assert_eq!(
+            hierarchies("nonsense\n1 2 3 - \n - cgroup2 x rw\n", "garbage"),
+            []
+        );
+    }
+
+    #[test]
+    fn without_permission_the_error_names_the_path_and_the_remedy() {
+        let nowhere = Hierarchy {
+            mount: PathBuf::from("/proc/dunnage-nowhere"),
+            own: String::new(),
+            unified: true,
+            cpu: true,
+        };
+        let error = Folders::make(&[nowhere], 1, &mut |_| ())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("/proc/dunnage-nowhere/dunnage-demo-1"),
+            "{error}"
+        );
+        assert!(error.contains("root"), "{error}");
+    }
+}

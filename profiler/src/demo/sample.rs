@@ -1,0 +1,142 @@
+//! A demo as it should come out, for tests.
+
+use super::truth::{Actor, Phase, Truth};
+use super::{DemoOutcome, Seen, check};
+use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
+use dunnage_model::party::{Party, PartyKind};
+use dunnage_model::units::Nanos;
+use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PartyWait, PressureUse, WindowUse};
+use dunnage_model::verdict::{Cause, Cleared, Culprit, Judgement, Resource, Verdict};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(super) fn party(folder: &str, role: &str) -> Arc<Party> {
+    Arc::new(Party::new(
+        format!("{folder}/{role}"),
+        PartyKind::Container,
+        role,
+    ))
+}
+
+fn used(party: Arc<Party>, seconds: f64) -> PartyUse {
+    PartyUse {
+        party,
+        cpu: CpuUse {
+            usage: Nanos::from_seconds(seconds),
+            ..CpuUse::default()
+        },
+        claim: CpuClaim::default(),
+        memory: None,
+        disk: None,
+        network: None,
+        pressure: PressureUse::default(),
+        processes: None,
+        threads: None,
+    }
+}
+
+fn phase(seconds: f64, latency: f64, lost: f64) -> Phase {
+    Phase {
+        seconds,
+        requests: 500,
+        mean_latency_seconds: latency,
+        p99_latency_seconds: latency * 2.0,
+        lost_seconds: lost,
+        run_delay_seconds: Some(lost),
+    }
+}
+
+pub(super) fn truth() -> Truth {
+    Truth {
+        victim_cpu: 0,
+        alone: phase(2.0, 0.0031, 0.01),
+        beside: phase(5.0, 0.0098, 1.71),
+        culprit: Actor {
+            name: "culprit",
+            cpu: 0,
+            seconds: 5.0,
+            cpu_seconds: 3.5,
+        },
+        bystander: Some(Actor {
+            name: "bystander",
+            cpu: 1,
+            seconds: 5.0,
+            cpu_seconds: 4.99,
+        }),
+    }
+}
+
+pub(super) fn right(folder: &str) -> (Truth, Seen) {
+    let wait = PartyWait {
+        party: 0,
+        wait: Nanos::from_seconds(1.70),
+        throttled: Nanos::ZERO,
+        blame: vec![(1, Nanos::from_seconds(1.65))],
+        unexplained: Nanos::from_seconds(0.05),
+        apportioned: Nanos::ZERO,
+        waits: 500,
+        p99: None,
+    };
+    let host = Host {
+        name: "n1".into(),
+        kernel: "6.18.0".into(),
+        cpus: 2,
+        cgroup: CgroupLayout::Hybrid,
+    };
+    let window = WindowUse {
+        host,
+        start_unix: Nanos::ZERO,
+        length: Nanos::from_seconds(5.0),
+        machine: CpuTimes::default(),
+        machine_pressure: PressureUse::default(),
+        parties: vec![
+            used(party(folder, "victim"), 1.5),
+            used(party(folder, "culprit"), 3.5),
+            used(party(folder, "bystander"), 4.99),
+        ],
+        waits: Some(vec![wait]),
+        fidelity: Fidelity::Exact,
+        gaps: Vec::new(),
+    };
+    let culprit = Culprit {
+        party: party(folder, "culprit"),
+        time: Nanos::from_seconds(1.65),
+        share: 0.97,
+    };
+    let verdict = Verdict {
+        victim: party(folder, "victim"),
+        resource: Resource::Cpu,
+        cause: Cause::Neighbour,
+        harm: Nanos::from_seconds(1.70),
+        fraction: 0.53,
+        culprits: vec![culprit],
+        unexplained: 0.03,
+        confidence: 0.97,
+        evidence: "victim waited 1.70 s".into(),
+        advice: "give culprit a CPU limit".into(),
+        facts: BTreeMap::new(),
+    };
+    let cleared = Cleared {
+        party: party(folder, "bystander"),
+        of: Resource::Cpu,
+        why: "ran on CPUs that nobody waited for".into(),
+    };
+    let judgement = Judgement {
+        verdicts: vec![verdict],
+        cleared: vec![cleared],
+    };
+    (truth(), Seen { window, judgement })
+}
+
+pub(super) fn outcome(folder: &str) -> DemoOutcome {
+    let (truth, seen) = right(folder);
+    let checks = check::checks(&truth, &seen, folder);
+    let right = checks.iter().all(|c| c.right);
+    DemoOutcome {
+        right,
+        checks,
+        truth,
+        seen,
+        folder: folder.to_owned(),
+    }
+}

@@ -1,0 +1,3 @@
+//! The reader against trees built here and against this machine.
+
+use super::*;

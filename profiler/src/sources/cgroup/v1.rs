@@ -1,0 +1,142 @@
+//! The files of version 1 cgroups, as `Documentation/admin-guide/cgroup-v1/` describes them.
+//!
+//! Pure: bytes in, values out.
+
+use super::numbers::{decimal, device, lines, pairs, single, words};
+use super::v2::MemoryStat;
+use dunnage_model::observation::{CgroupCpu, DeviceIo};
+use dunnage_model::units::{Bytes, Nanos};
+use std::collections::BTreeMap;
+
+/// A memory counter without a limit reads as the largest page-aligned number (`PAGE_COUNTER_MAX`);
+/// the page size differs between architectures, so everything near it counts as "none".
+const UNLIMITED: u64 = i64::MAX as u64 - (1 << 20);
+
+/// `cpu.shares` of a cgroup that nobody touched.
+const DEFAULT_SHARES: f64 = 1024.0;
+
+/// `cpu.stat` of the cpu controller: what the quota did. `throttled_time` is in nanoseconds here.
+pub(crate) fn cpu_stat(text: &[u8], cpu: &mut CgroupCpu) {
+    for (key, value) in pairs(text) {
+        match key {
+            b"nr_periods" => cpu.periods = Some(value),
+            b"nr_throttled" => cpu.throttled_periods = Some(value),
+            b"throttled_time" => cpu.throttled = Some(Nanos(value)),
+            _ => {}
+        }
+    }
+}
+
+/// `cpu.cfs_quota_us` over `cpu.cfs_period_us` in CPUs; `None` without a limit (`-1`).
+pub(crate) fn quota(quota: &[u8], period: u64) -> Option<f64> {
+    let quota = single(quota)?;
+    (period > 0).then(|| quota as f64 / period as f64)
+}
+
+/// `cpu.shares` on the scale of version 2, by the ratio to the default.
+pub(crate) fn weight(shares: u64) -> f64 {
+    shares as f64 * 100.0 / DEFAULT_SHARES
+}
+
+/// `memory.stat`, the hierarchical (`total_`) values.
+pub(crate) fn memory_stat(text: &[u8]) -> MemoryStat {
+    let mut memory = MemoryStat::default();
+    for (key, value) in pairs(text) {
+        match key {
+            b"total_rss" => memory.anon = Some(Bytes(value)),
+            b"total_cache" => memory.file = Some(Bytes(value)),
+            b"total_pgmajfault" => memory.major_faults = Some(value),
+            b"hierarchical_memory_limit" if value < UNLIMITED => memory.limit = Some(Bytes(value)),
+            _ => {}
+        }
+    }
+    memory
+}
+
+/// `blkio.throttle.io_service_bytes` and `blkio.throttle.io_serviced` (or their `_recursive`
+/// forms): lines `MAJ:MIN Read N` and `MAJ:MIN Write N`.
+pub(crate) fn blkio(bytes: &[u8], operations: &[u8]) -> Vec<DeviceIo> {
+    let mut devices = BTreeMap::new();
+    for (id, direction, value) in blkio_lines(bytes) {
+        let io: &mut DeviceIo = devices.entry(id).or_default();
+        match direction {
+            Direction::Read => io.read = Bytes(value),
+            Direction::Write => io.written = Bytes(value),
+        }
+    }
+    for (id, direction, value) in blkio_lines(operations) {
+        let io = devices.entry(id).or_default();
+        match direction {
+            Direction::Read => io.reads = value,
+            Direction::Write => io.writes = value,
+        }
+    }
+    devices
+        .into_iter()
+        .map(|((major, minor), io)| DeviceIo { major, minor, ..io })
+        .collect()
+}
+
+enum Direction {
+    Read,
+    Write,
+}
+
+fn blkio_lines(text: &[u8]) -> impl Iterator<Item = ((u32, u32), Direction, u64)> {
+    lines(text).filter_map(|line| {
+        let mut fields = words(line);
+        let id = device(fields.next()?)?;
+        let direction = match fields.next()? {
+            b"Read" => Direction::Read,
+            b"Write" => Direction::Write,
+            _ => return None,
+        };
+        Some((id, direction, decimal(fields.next()?)?))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn shares_and_quota_on_the_new_scale() {
+        assert_eq!(weight(1024), 100.0);
+        assert_eq!(weight(512), 50.0);
+        assert_eq!(quota(b"150000\n", 100_000), Some(1.5));
+        assert_eq!(quota(b"-1\n", 100_000), None);
+    }
+
+    #[test]
+    fn memory_takes_the_hierarchical_values() {
+        let memory = memory_stat(
+            b"cache 1\nrss 2\npgmajfault 3\nhierarchical_memory_limit 9223372036854771712\n\
+              total_cache 10\ntotal_rss 20\ntotal_pgmajfault 30\n",
+        );
+        assert_eq!(memory.anon, Some(Bytes(20)));
+        assert_eq!(memory.file, Some(Bytes(10)));
+        assert_eq!((memory.major_faults, memory.limit), (Some(30), None));
+        assert_eq!(memory_stat(b"hierarchical_memory_limit 4096\n").limit, Some(Bytes(4096)));
+    }
+
+    #[test]
+    fn blkio_joins_bytes_and_operations() {
+        let io = blkio(
+            b"254:0 Read 4096\n254:0 Write 8192\n254:0 Sync 1\n254:0 Total 12288\nTotal 12288\n",
+            b"254:0 Read 1\n254:0 Write 2\nTotal 3\n",
+        );
+        assert_eq!(io.len(), 1);
+        assert_eq!((io[0].read, io[0].written), (Bytes(4096), Bytes(8192)));
+        assert_eq!((io[0].reads, io[0].writes), (1, 2));
+        assert!(blkio(b"Total 0\n", b"Total 0\n").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(text: Vec<u8>, period: u64) {
+            cpu_stat(&text, &mut CgroupCpu::default());
+            let _ = (quota(&text, period), memory_stat(&text), blkio(&text, &text));
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Takes one window after another from all sources.
+
+use super::cgroup::{CgroupError, CgroupReader, Controller, Want};
+use super::lifecycle::{Lifecycle, Registry};
+use super::machine::MachineReader;
+use super::process::RootProcesses;
+use super::sched::{Budget, Names, Probe, SchedOptions};
+use super::sockets::Sockets;
+use crate::clock;
+use crate::host::{self, HostRoot};
+use crate::stop::Stop;
+use dunnage_model::cpuset::CpuSet;
+use dunnage_model::gap::Gap;
+use dunnage_model::observation::{
+    CgroupLayout, CgroupReading, Host, Observation, Owner, SchedWindow, Snapshot, SocketTraffic,
+};
+use dunnage_model::units::Nanos;
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Two windows share a snapshot where the second begins at most this long after the first ended.
+const SHARED: Nanos = Nanos(50_000_000);
+/// Processes of the root cgroup that stand still are looked after in every so many windows.
+const LOOK_AFTER_PROCESSES: u32 = 8;
+
+/// Why nothing can be observed at all.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectorError {
+    /// No cgroups: nobody to charge.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+}
+
+/// Which sources to open.
+#[derive(Clone, Copy, Debug)]
+pub struct CollectorOptions {
+    /// Which files of the cgroups to read besides those for CPU time.
+    pub want: Want,
+    /// Load the eBPF sources.
+    pub ebpf: bool,
+    /// What the exact accounting may cost: a share of the machine's CPU time, 0 to 1.
+    pub cpu_budget: f64,
+}
+
+/// The open sources.
+pub struct Collector {
+    host: Host,
+    want: Want,
+    cgroups: CgroupReader,
+    machine: MachineReader,
+    processes: RootProcesses,
+    sched: Option<Probe>,
+    lifecycle: Option<Lifecycle>,
+    sockets: Option<Sockets>,
+    registry: Registry,
+    notices: Vec<Gap>,
+    windows: u32,
+    last: Option<Snapshot>,
+}
+
+/// What one boundary between two windows gives.
+struct Boundary {
+    snapshot: Snapshot,
+    sched: Option<SchedWindow>,
+    sockets: Option<Vec<SocketTraffic>>,
+}
+
+impl Collector {
+    /// Opens the sources that `options` ask for. What cannot be opened is in [`Collector::notices`].
+    ///
+    /// # Errors
+    /// Where the host shows no cgroups.
+    pub fn open(root: &HostRoot, options: &CollectorOptions) -> Result<Collector, CollectorError> {
+        let cgroups = CgroupReader::open(root)?;
+        let host = host::describe(root, cgroups.layout());
+        let processes = RootProcesses::open(root, cgroups.mounts());
+        let v1_cpu = cgroups.mounts().of(Controller::Cpu).is_some();
+        let mut collector = Collector {
+            host,
+            want: options.want,
+            machine: MachineReader::open(root),
+            processes,
+            sched: None,
+            lifecycle: None,
+            sockets: None,
+            registry: Registry::new(if v1_cpu { v1_hierarchy(root) } else { None }),
+            notices: Vec::new(),
+            windows: 0,
+            last: None,
+            cgroups,
+        };
+        if options.ebpf {
+            if is_this_kernel(root) {
+                collector.load(root, options, v1_cpu);
+            } else {
+                let why = "--host-root shows the files of another machine; this kernel's events are not its";
+                collector.notices.push(Gap::new("eBPF", why));
+            }
+        }
+        Ok(collector)
+    }
+
+    fn load(&mut self, root: &HostRoot, options: &CollectorOptions, v1_cpu: bool) {
+        let sched = SchedOptions {
+            cpus: possible_cpus(root).unwrap_or(self.host.cpus),
+            v1_cpu,
+            v2_absent: self.cgroups.layout() == CgroupLayout::V1,
+            budget: Budget(options.cpu_budget),
+        };
+        match Probe::load(&sched) {
+            Ok(probe) => self.sched = Some(probe),
+            Err(error) => {
+                let why = format!("{}; {}", chain(&error), REMEDY);
+                self.notices.push(Gap::new("exact run-queue blame", why));
+                return;
+            }
+        }
+        match Lifecycle::load() {
+            Ok(lifecycle) => {
+                self.lifecycle = Some(lifecycle);
+                self.cgroups.trust_events(true);
+            }
+            Err(error) => self.notices.push(Gap::new("names of short-lived cgroups", chain(&error))),
+        }
+        let unified = self.cgroups.mounts().of(Controller::Unified);
+        if options.want.network
+            && let Some(unified) = unified
+        {
+            match Sockets::load(&unified.dir) {
+                Ok(sockets) => self.sockets = Some(sockets),
+                Err(error) => {
+                    let why = format!("{}; it needs CAP_BPF and CAP_NET_ADMIN", chain(&error));
+                    self.notices.push(Gap::new("traffic of containers on the host's network", why));
+                }
+            }
+        }
+    }
+
+    /// What is missing on this host, to be said once.
+    #[must_use]
+    pub fn notices(&self) -> &[Gap] {
+        &self.notices
+    }
+
+    /// The host.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Takes the window that begins now and is `length` long, less where `stop` is raised. A call
+    /// right after another continues where that one ended, so that nothing falls in between.
+    pub fn observe(&mut self, length: Duration, stop: &Stop) -> Observation {
+        let before = match self.last.take() {
+            Some(last) if clock::monotonic().since(last.monotonic) <= SHARED + last_sweep(&last) => last,
+            _ => self.boundary().snapshot,
+        };
+        let elapsed = Duration::from_nanos(clock::monotonic().since(before.monotonic).0);
+        let _ = stop.wait(length.saturating_sub(elapsed));
+        let Boundary { snapshot: after, sched, sockets } = self.boundary();
+        self.last = Some(after.clone());
+        let mut gaps = after.gaps.clone();
+        gaps.extend(self.lost_events());
+        Observation { host: self.host.clone(), before, after, sched, sockets, gaps }
+    }
+
+    fn boundary(&mut self) -> Boundary {
+        self.windows = self.windows.wrapping_add(1);
+        self.learn_events();
+        let (monotonic, unix) = (clock::monotonic(), clock::realtime());
+        let naming = Naming {
+            registry: &self.registry,
+            look_after_processes: self.windows.is_multiple_of(LOOK_AFTER_PROCESSES),
+        };
+        let mut sched = self.sched.as_mut().map(|probe| probe.window(&naming));
+        let sockets = self.sockets.as_mut().map(Sockets::window);
+        let (machine, mut gaps) = self.machine.read();
+        let (cgroups, cgroup_gaps) = self.read_cgroups(sched.as_ref());
+        gaps.extend(cgroup_gaps);
+        self.registry.learn(&cgroups, self.lifecycle.is_none(), monotonic);
+        if let Some(sched) = &mut sched {
+            // Made since the events were read, and found by the walk.
+            for owner in sched.owners.iter_mut().filter(|o| o.path.is_none()) {
+                owner.path = self.registry.path(owner.owner);
+            }
+        }
+        let root_processes = if self.sched.is_some() { Vec::new() } else { self.processes.read() };
+        let snapshot = Snapshot { monotonic, unix, machine, cgroups, root_processes, gaps };
+        Boundary { snapshot, sched, sockets }
+    }
+
+    fn learn_events(&mut self) {
+        let Some(lifecycle) = &mut self.lifecycle else { return };
+        let events = lifecycle.drain();
+        if !events.is_empty() {
+            self.cgroups.mark_changed();
+        }
+        let now = clock::monotonic();
+        for event in &events {
+            self.registry.apply(event, now);
+        }
+    }
+
+    fn read_cgroups(&mut self, sched: Option<&SchedWindow>) -> (Vec<CgroupReading>, Vec<Gap>) {
+        let Some(sched) = sched else { return self.cgroups.read(self.want) };
+        let ran: HashSet<Owner> = sched.owners.iter().map(|o| o.owner).collect();
+        self.cgroups.read_active(self.want, &|v2, v1| {
+            [v2.map(Owner::V2), v1.map(Owner::V1)].into_iter().flatten().any(|owner| ran.contains(&owner))
+        })
+    }
+
+    fn lost_events(&self) -> Option<Gap> {
+        let lost = self.lifecycle.as_ref()?.lost();
+        (lost > 0).then(|| Gap::new("cgroup events", format!("{lost} were lost since the start: some short-lived cgroups have no name")))
+    }
+}
+
+/// What helps where the scheduling program was refused.
+const REMEDY: &str = "it needs CAP_BPF and CAP_PERFMON and a kernel with BTF (`dunnage doctor` says more); without it, blame is only correlated";
+
+/// The registry, and the process table for processes of the root cgroup.
+struct Naming<'a> {
+    registry: &'a Registry,
+    look_after_processes: bool,
+}
+
+impl Names for Naming<'_> {
+    fn path(&self, owner: Owner) -> Option<Arc<str>> {
+        self.registry.path(owner)
+    }
+
+    fn is_gone(&self, owner: Owner) -> bool {
+        match owner {
+            Owner::RootProcess(pid) => {
+                self.look_after_processes
+                    && i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
+            }
+            _ => self.registry.is_gone(owner),
+        }
+    }
+}
+
+/// An error with all its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// How long the sweep that ended a window may itself have taken.
+fn last_sweep(last: &Snapshot) -> Nanos {
+    // Some 20 us a cgroup on a slow machine, several times over.
+    Nanos(last.cgroups.len() as u64 * 100_000)
+}
+
+/// Whether the files below `root` are those of the kernel this program runs on.
+fn is_this_kernel(root: &HostRoot) -> bool {
+    const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+    root.is_own() || {
+        let theirs = root.read(BOOT_ID, 128).ok();
+        theirs.is_some() && theirs == HostRoot::default().read(BOOT_ID, 128).ok()
+    }
+}
+
+/// One more than the highest possible CPU number (`Documentation/admin-guide/cputopology.rst`).
+fn possible_cpus(root: &HostRoot) -> Option<u32> {
+    let text = root.read("/sys/devices/system/cpu/possible", 4096).ok()?;
+    CpuSet::parse(&String::from_utf8_lossy(&text))?.iter().last().map(|cpu| cpu + 1)
+}
+
+/// The number of the hierarchy with the `cpu` controller, from `/proc/cgroups` (cgroups(7)).
+fn v1_hierarchy(root: &HostRoot) -> Option<u32> {
+    let text = root.read("/proc/cgroups", 65_536).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let mut fields = text.lines().find_map(|line| line.strip_prefix("cpu\t"))?.split_whitespace();
+    fields.next()?.parse().ok().filter(|number| *number != 0)
+}

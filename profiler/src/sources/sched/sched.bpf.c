@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
+ *
+ * Exact run-queue blame: while a task waits on the run queue of a CPU, the time is charged to
+ * whoever ran on that CPU meanwhile.
+ *
+ * One program at sched_switch does nearly everything. It needs no wake-up hook, no clock read and
+ * no map of tasks that grows: the kernel itself notes in `sched_info` when a task was queued and how
+ * long it has waited in total, and `rq->clock` was just updated by __schedule().
+ *
+ * Each CPU keeps a ring of who ran until when. At switch-in the ring is walked back over the wait
+ * that ends now, and each interval is charged to its owner. What falls off the ring is summed by owner
+ * over stretches of some 1 ms in a second ring, so that two parties that switch to and fro 400,000
+ * times a second do not wipe out what a third one must be told. A task that moves to another CPU while
+ * it waits has the part before the move charged at sched_migrate_task, on the CPU it leaves. What
+ * the kernel's own run_delay holds and this program did not see is counted as unexplained, so the
+ * sums close: blame + unexplained = run delay.
+ *
+ * A wait during which the task's cgroup was throttled by a CPU quota is nobody's run: that part is
+ * split off with the throttle clock of the task's cfs_rq.
+ *
+ * All tables are flat arrays that user space reads by mmap. They hold cumulative values, written
+ * by one CPU each; user space takes differences.
+ */
+#include "../ebpf.h"
+
+#define RING 64                  /* intervals a CPU remembers one by one; a power of two */
+#define STRETCHES 256            /* and, before those, stretches; a power of two */
+#define STRETCH_NS 1048576       /* a stretch is closed when it is this long, */
+#define STRETCH_OWNERS 8         /* or when this many have run in it and another comes */
+#define TASKS 65536              /* one slot a task, by pid; a power of two */
+#define BUCKETS 16               /* lengths of waits, by powers of two from 1,024 ns */
+#define SAMPLE_EVERY 1024        /* events between two measurements of our own cost */
+#define CLOCK_EVERY_NS 100000000 /* at the least, how often the two clocks are read together */
+
+/* Owners that are no cgroup. */
+#define IDLE 0
+#define UNKNOWN 1
+#define KERNEL 2
+#define RESERVED 4
+
+/* What kind of owner a key names; the rest of the bits are a kernfs id or a thread group id. */
+#define KEY_V1 (1ULL << 63)
+#define KEY_ROOT_PROCESS (1ULL << 62)
+
+/* Set by user space before loading. */
+volatile const u32 owner_mask = 1023;  /* number of owners - 1, a power of two - 1 */
+volatile const u32 owner_shift = 22;   /* 32 - log2(number of owners) */
+volatile const u32 pair_mask = 1023;   /* pairs in one table of one CPU - 1 */
+volatile const u32 pair_shift = 22;    /* 32 - log2(pairs in one table) */
+volatile const u32 v1_cpu = 0;         /* whether the cpu controller is in a version 1 hierarchy */
+volatile const u32 v2_absent = 0;      /* whether no version 2 hierarchy is in use */
+
+struct interval {
+    u64 end;
+    u64 owner;
+};
+
+/* Begins where the one before it ends. */
+struct stretch {
+    u64 end;
+    u64 time[STRETCH_OWNERS];
+    u32 owner[STRETCH_OWNERS];
+};
+
+/* One element a CPU. User space writes `enabled`, `epoch_wanted` and `table`. */
+struct cpu {
+    u32 enabled;
+    u32 epoch_wanted;
+    u32 table;          /* which of the two tables of pairs is written */
+    u32 epoch;
+    u64 position;       /* intervals ever pushed */
+    u64 last;           /* rq clock of the last switch */
+    u64 begun;          /* rq clock at which this epoch began on this CPU */
+    u64 clock_rq;       /* rq->clock and CLOCK_MONOTONIC at one moment, */
+    u64 clock_mono;     /* so that user space can place `last` on its own clock */
+    u64 switches;
+    u64 migrations;
+    u64 cost_ns;        /* of the events that were measured */
+    u64 cost_events;
+    u32 current_owner;
+    s32 current_pid;
+    u64 cut_start;      /* scratch of one charge: the throttled interval to leave out, */
+    u64 cut_end;
+    u64 spilled;        /* and what found no place in the table of pairs */
+    u64 stretch;        /* stretches ever begun; the last one is being filled */
+    struct interval ring[RING];
+    struct stretch stretches[STRETCHES];
+};
+
+/* One element an owner and CPU. */
+struct total {
+    u64 run;
+    u64 wait;           /* throttled time left out, unexplained and spilled included */
+    u64 throttled;
+    u64 unexplained;
+    u64 spilled;        /* the part of `wait` that found no place in the table of pairs */
+    u64 last_out;       /* rq clock of the last switch away from this owner */
+    u64 throttle_seen;  /* throttle clock at the last look, */
+    u64 throttle_start; /* and the interval that it last grew in */
+    u64 throttle_end;
+    u32 histogram[BUCKETS];
+};
+
+struct pair {
+    u32 key; /* victim << 16 | culprit; 0 is empty */
+    u32 reserved;
+    u64 time;
+};
+
+struct task {
+    u64 tag;       /* start time and epoch: tells a reused pid and a pause */
+    u64 delay;     /* run_delay that is accounted for */
+    u64 throttle;  /* throttle clock when it was switched out runnable; 0 is unknown */
+    u64 set;       /* the css_set that `owner` was found for */
+    u64 owner;
+};
+
+struct name {
+    char comm[16];
+};
+
+struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct cpu); } cpus SEC(".maps");
+struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, u64); } keys SEC(".maps");
+struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct name); } names SEC(".maps");
+struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct total); } totals SEC(".maps");
+struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct pair); } pairs SEC(".maps");
+struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, TASKS); MAP_TYPE(key, u32); MAP_TYPE(value, struct task); } tasks SEC(".maps");
+
+enum cgroup_subsys_id { cpu_cgrp_id = 1 };
+
+/* Finds the index of a key, or gives it one. At most 8 probes: a full table gives UNKNOWN. */
+INLINE u32 index_of(u64 key, struct task_struct *task)
+{
+    u32 start = (u32)((key * 0x9E3779B97F4A7C15ULL) >> 32) >> owner_shift;
+    for (u32 i = 0; i < 8; i++) {
+        u32 index = (start + i) & owner_mask;
+        if (index < RESERVED)
+            continue;
+        u64 *there = bpf_map_lookup_elem(&keys, &index);
+        if (!there)
+            return UNKNOWN;
+        u64 seen = *(volatile u64 *)there;
+        if (seen == key)
+            return index;
+        if (seen == 0) {
+            u64 old = __sync_val_compare_and_swap(there, 0, key);
+            if (old != 0 && old != key)
+                continue;
+            if (key & KEY_ROOT_PROCESS) {
+                struct name *name = bpf_map_lookup_elem(&names, &index);
+                struct task_struct *leader = task->group_leader;
+                if (name && leader)
+                    bpf_probe_read_kernel(name->comm, sizeof(name->comm), &leader->comm);
+            }
+            return index;
+        }
+    }
+    return UNKNOWN;
+}
+
+INLINE u32 owner_of(struct task_struct *task)
+{
+    struct css_set *set = task->cgroups;
+    struct cgroup *group = set->dfl_cgrp;
+    if (!v2_absent && group->level > 0)
+        return index_of(group->kn->id, task);
+    if (v1_cpu && ENUM_EXISTS(enum cgroup_subsys_id, cpu_cgrp_id)) {
+        /* The place of the cpu controller is known only when the program is relocated. */
+        struct cgroup_subsys_state *state = set->subsys[ENUM_VALUE(enum cgroup_subsys_id, cpu_cgrp_id)];
+        struct cgroup *v1 = state->cgroup;
+        if (v1->level > 0)
+            return index_of(v1->kn->id | KEY_V1, task);
+    }
+    if (task->flags & PF_KTHREAD)
+        return KERNEL;
+    return index_of((u64)(u32)task->tgid | KEY_ROOT_PROCESS, task);
+}
+
+/* The owner of a task whose slot may know it already: a task that moves to another cgroup gets
+ * another css_set. */
+INLINE u32 owner_by_slot(struct task_struct *task, struct task *slot, u64 tag)
+{
+    u64 set = (u64)task->cgroups;
+    if (slot->tag == tag && slot->set == set)
+        return slot->owner;
+    u32 owner = owner_of(task);
+    slot->set = set;
+    slot->owner = owner;
+    return owner;
+}
+
+INLINE struct total *total_of(u32 cpu, u32 owner)
+{
+    u32 at = cpu * (owner_mask + 1) + owner;
+    return bpf_map_lookup_elem(&totals, &at);
+}
+
+/* Time that the task's cfs_rq, or one above it, has been throttled; 0 where it never was. */
+INLINE u64 throttle_clock(struct task_struct *task)
+{
+    struct cfs_rq *queue = task->se.cfs_rq;
+    if (FIELD_EXISTS(queue->throttled_clock_self_time))
+        return queue->throttled_clock_self_time;
+    if (FIELD_EXISTS(queue->throttled_clock_pelt_time))
+        return queue->throttled_clock_pelt_time;
+    if (FIELD_EXISTS(queue->throttled_clock_task_time))
+        return queue->throttled_clock_task_time;
+    return 0;
+}
+
+/* Adds to the cell of one pair. Returns 1 where the table is full. */
+GLOBAL int add_pair(u32 cpu, u32 table, u32 key, u64 time)
+{
+    u32 start = (key * 0x9E3779B1u) >> pair_shift;
+    u32 base = (cpu * 2 + (table & 1)) * (pair_mask + 1);
+    for (u32 i = 0; i < 6; i++) {
+        u32 at = base + ((start + i) & pair_mask);
+        struct pair *cell = bpf_map_lookup_elem(&pairs, &at);
+        if (!cell)
+            return 1;
+        if (cell->key == 0)
+            cell->key = key;
+        if (cell->key == key) {
+            cell->time += time;
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Charges at most `budget` of [low, high) to one pair. Returns what it charged. A function of its
+ * own, so that the verifier need not follow its branches anew in each of the ring's intervals. */
+GLOBAL u64 charge_interval(u32 writer, u32 key, u64 low, u64 high, u64 budget)
+{
+    struct cpu *here = bpf_map_lookup_elem(&cpus, &writer);
+    if (!here || high <= low)
+        return 0;
+    u64 part = high - low;
+    u64 cut_low = low > here->cut_start ? low : here->cut_start;
+    u64 cut_high = high < here->cut_end ? high : here->cut_end;
+    if (cut_high > cut_low)
+        part -= cut_high - cut_low;
+    if (part > budget)
+        part = budget;
+    if (part && add_pair(writer, here->table, key, part))
+        here->spilled += part;
+    return part;
+}
+
+/* Charges at most `budget` of one stretch of the CPU `source`. Returns what it charged. Of a stretch
+ * that the wait covers in part, each owner is charged its share. */
+GLOBAL u64 charge_stretch(u32 writer, u32 source, u32 at, u32 victim, u64 budget)
+{
+    struct cpu *here = bpf_map_lookup_elem(&cpus, &writer), *ran_on = bpf_map_lookup_elem(&cpus, &source);
+    if (!here || !ran_on)
+        return 0;
+    struct stretch *stretch = &ran_on->stretches[at & (STRETCHES - 1)];
+    u64 low = ran_on->stretches[(at - 1) & (STRETCHES - 1)].end, high = stretch->end;
+    if (high <= low)
+        return 0;
+    u64 span = high - low, part = span;
+    u64 cut_low = low > here->cut_start ? low : here->cut_start;
+    u64 cut_high = high < here->cut_end ? high : here->cut_end;
+    if (cut_high > cut_low)
+        part -= cut_high - cut_low;
+    if (part > budget)
+        part = budget;
+    u64 left = part;
+    for (u32 i = 0; i < STRETCH_OWNERS; i++) {
+        u64 time = stretch->time[i];
+        if (part != span) /* in units of 1,024 ns where the product would not fit */
+            time = span >> 31 ? (time >> 10) * (part >> 10) / (span >> 10) << 10 : time * part / span;
+        if (time > left)
+            time = left;
+        if (time && add_pair(writer, here->table, victim << 16 | (stretch->owner[i] & 0xffff), time))
+            here->spilled += time;
+        left -= time;
+    }
+    return part - left;
+}
+
+/* Splits the last `budget` ns before `now` over who ran on the CPU `source`. Returns what is left. */
+GLOBAL u64 charge(u32 writer, u32 source, u32 victim, u64 now, u64 budget)
+{
+    struct cpu *ran_on = bpf_map_lookup_elem(&cpus, &source);
+    if (!ran_on)
+        return budget;
+    u64 high = now, low = ran_on->last, position = ran_on->position;
+    u32 owner = ran_on->current_owner, stretch = ran_on->stretch;
+    for (u32 i = 0; i <= RING; i++) {
+        budget -= charge_interval(writer, victim << 16 | (owner & 0xffff), low, high, budget);
+        if (budget == 0)
+            return 0;
+        if (low < high)
+            high = low;
+        owner = ran_on->ring[(position - 1 - i) & (RING - 1)].owner;
+        /* The oldest interval begins where the last stretch ends. */
+        low = i == RING - 1 ? ran_on->stretches[stretch & (STRETCHES - 1)].end
+                            : ran_on->ring[(position - 2 - i) & (RING - 1)].end;
+    }
+    for (u32 i = 0; i < STRETCHES - 1; i++) {
+        budget -= charge_stretch(writer, source, stretch - i, victim, budget);
+        if (budget == 0)
+            return 0;
+    }
+    return budget;
+}
+
+INLINE void split_wait(struct cpu *here, struct total *victim_total, u32 writer, u32 source, u32 victim, u64 now, u64 wait)
+{
+    /* Most waits are short: the last one to run covers all of it. */
+    u64 position = here->position;
+    if (writer == source && !here->cut_end && now - here->ring[(position - 2) & (RING - 1)].end >= wait) {
+        u32 owner = here->ring[(position - 1) & (RING - 1)].owner;
+        if (add_pair(writer, here->table, victim << 16 | (owner & 0xffff), wait))
+            victim_total->spilled += wait;
+        return;
+    }
+    here->spilled = 0;
+    victim_total->unexplained += charge(writer, source, victim, now, wait);
+    victim_total->spilled += here->spilled;
+}
+
+INLINE void count_length(struct total *total, u64 wait)
+{
+    u64 v = wait >> 10;
+    u32 bucket = 0;
+    if (v >> 8) { bucket += 8; v >>= 8; }
+    if (v >> 4) { bucket += 4; v >>= 4; }
+    if (v >> 2) { bucket += 2; v >>= 2; }
+    if (v >> 1) { bucket += 1; }
+    if (wait >> 26)
+        bucket = BUCKETS - 1;
+    total->histogram[bucket & (BUCKETS - 1)]++;
+}
+
+INLINE u64 tag_of(struct task_struct *task, u32 epoch)
+{
+    return task->start_time ^ ((u64)(epoch + 1) << 48);
+}
+
+/* The part of a wait [from, now) that the owner's quota took. */
+INLINE u64 throttled_part(struct total *total, struct task *slot, u64 tag, u64 clock, u64 from, u64 now)
+{
+    u64 grown = clock > total->throttle_seen ? clock - total->throttle_seen : 0;
+    if (grown && total->last_out && now > total->last_out) {
+        u64 gap = now - total->last_out;
+        if (total->throttle_seen == 0 && grown > gap)
+            grown = 0; /* throttled before we looked */
+        if (grown > gap)
+            grown = gap;
+        if (grown) {
+            total->throttle_start = total->last_out;
+            total->throttle_end = total->last_out + grown;
+        }
+    }
+    total->throttle_seen = clock;
+    u64 wait = now - from, part = 0;
+    if (slot->tag == tag && slot->throttle) {
+        part = clock > slot->throttle ? clock - slot->throttle : 0;
+    } else {
+        u64 low = from > total->throttle_start ? from : total->throttle_start;
+        u64 high = now < total->throttle_end ? now : total->throttle_end;
+        part = high > low ? high - low : 0;
+    }
+    return part < wait ? part : wait;
+}
+
+/* Adds an interval that falls off the ring to the stretch being filled. */
+INLINE void add_to_stretch(struct cpu *cpu, struct interval *oldest)
+{
+    u32 at = cpu->stretch & (STRETCHES - 1);
+    struct stretch *stretch = &cpu->stretches[at];
+    u64 begun = cpu->stretches[(at - 1) & (STRETCHES - 1)].end, from = stretch->end, until = oldest->end;
+    u32 owner = oldest->owner;
+    if (until <= from)
+        return;
+    if (from - begun < STRETCH_NS) {
+        for (u32 i = 0; i < STRETCH_OWNERS; i++) {
+            if (stretch->time[i] && stretch->owner[i] != owner)
+                continue;
+            stretch->owner[i] = owner;
+            stretch->time[i] += until - from;
+            stretch->end = until;
+            return;
+        }
+    }
+    cpu->stretch++;
+    stretch = &cpu->stretches[cpu->stretch & (STRETCHES - 1)];
+    stretch->owner[0] = owner;
+    stretch->time[0] = until - from;
+    for (u32 i = 1; i < STRETCH_OWNERS; i++)
+        stretch->time[i] = 0;
+    stretch->end = until;
+}
+
+INLINE void switch_out(struct cpu *cpu, u32 id, struct task_struct *prev, u64 now)
+{
+    u32 owner = cpu->current_owner;
+    if (cpu->epoch != cpu->epoch_wanted) {
+        cpu->epoch = cpu->epoch_wanted;
+        cpu->begun = now;
+        cpu->last = now;
+        owner = prev->pid ? owner_of(prev) : IDLE;
+    } else if (cpu->current_pid != prev->pid) {
+        owner = prev->pid ? owner_of(prev) : IDLE; /* a switch that the kernel did not show */
+    }
+    u64 position = cpu->position;
+    struct interval *newest = &cpu->ring[(position - 1) & (RING - 1)];
+    if (newest->owner == owner && position) {
+        newest->end = now;
+    } else {
+        struct interval *next = &cpu->ring[position & (RING - 1)];
+        if (position >= RING)
+            add_to_stretch(cpu, next);
+        next->end = now;
+        next->owner = owner;
+        cpu->position = position + 1;
+    }
+    if (owner != IDLE) {
+        struct total *total = total_of(id, owner);
+        if (total) {
+            total->run += now - cpu->last;
+            total->last_out = now;
+        }
+        u64 clock = throttle_clock(prev);
+        if (clock) {
+            u32 at = (u32)prev->pid & (TASKS - 1);
+            struct task *slot = bpf_map_lookup_elem(&tasks, &at);
+            if (slot && slot->tag == tag_of(prev, cpu->epoch))
+                slot->throttle = prev->__state == 0 ? clock : 0;
+        }
+    }
+    cpu->last = now;
+    /* Until the switch-in below, nobody has run since `last`. */
+    cpu->current_owner = IDLE;
+}
+
+INLINE void switch_in(struct cpu *cpu, u32 id, struct task_struct *next, u64 now)
+{
+    cpu->current_pid = next->pid;
+    if (!next->pid)
+        return;
+    u32 at = (u32)next->pid & (TASKS - 1);
+    struct task *slot = bpf_map_lookup_elem(&tasks, &at);
+    if (!slot)
+        return;
+    u64 tag = tag_of(next, cpu->epoch);
+    u32 owner = owner_by_slot(next, slot, tag);
+    struct total *total = total_of(id, owner);
+    if (!total)
+        return;
+    u64 queued = next->sched_info.last_queued, seen = next->sched_info.run_delay;
+    u64 accounted = slot->tag == tag ? slot->delay : next->sched_info.pcount ? seen : 0;
+    if (seen > accounted) {
+        total->wait += seen - accounted;
+        total->unexplained += seen - accounted;
+    }
+    if (queued && now > queued) {
+        u64 from = queued > cpu->begun ? queued : cpu->begun;
+        u64 clock = throttle_clock(next), throttled = 0;
+        if (clock)
+            throttled = throttled_part(total, slot, tag, clock, from, now);
+        u64 wait = now - from - throttled;
+        total->throttled += throttled;
+        total->wait += wait;
+        if (wait) {
+            count_length(total, wait);
+            cpu->cut_start = cpu->cut_end = 0;
+            if (throttled) {
+                cpu->cut_start = total->throttle_start;
+                cpu->cut_end = total->throttle_end;
+            }
+            split_wait(cpu, total, id, id, owner, now, wait);
+        }
+        seen += now - queued;
+    }
+    slot->tag = tag;
+    slot->delay = seen;
+    slot->throttle = 0;
+    cpu->current_owner = owner;
+}
+
+SEC("tp_btf/sched_switch")
+int on_switch(u64 *ctx)
+{
+    struct task_struct *prev = (void *)ctx[1], *next = (void *)ctx[2];
+    u32 id = bpf_get_smp_processor_id();
+    struct cpu *cpu = bpf_map_lookup_elem(&cpus, &id);
+    if (!cpu || !cpu->enabled)
+        return 0;
+    u64 now = next->se.cfs_rq->rq->clock, began = 0;
+    if ((cpu->switches & (SAMPLE_EVERY - 1)) == 0 || now - cpu->clock_rq > CLOCK_EVERY_NS) {
+        began = bpf_ktime_get_ns();
+        cpu->clock_rq = now;
+        cpu->clock_mono = began;
+    }
+    cpu->switches++;
+    switch_out(cpu, id, prev, now);
+    switch_in(cpu, id, next, now);
+    if (began) {
+        cpu->cost_ns += bpf_ktime_get_ns() - began;
+        cpu->cost_events++;
+    }
+    return 0;
+}
+
+/* A task that moves while it waits: its wait on the CPU it leaves is charged now, because dequeuing
+ * has just added it to run_delay and forgotten when it began. The run queue's lock is held, so the
+ * ring of that CPU stands still. */
+SEC("tp_btf/sched_migrate_task")
+int on_migrate(u64 *ctx)
+{
+    struct task_struct *task = (void *)ctx[0];
+    u32 on_rq = 0;
+    /* A byte since 7.2, an int before. */
+    u32 size = FIELD_SIZE(task->on_rq);
+    if (bpf_probe_read_kernel(&on_rq, size == 1 ? 1 : 4, (void *)task + FIELD_OFFSET(task->on_rq)))
+        return 0;
+    if (on_rq != 2) /* TASK_ON_RQ_MIGRATING */
+        return 0;
+    u32 writer = bpf_get_smp_processor_id();
+    struct cpu *here = bpf_map_lookup_elem(&cpus, &writer);
+    if (!here || !here->enabled)
+        return 0;
+    struct rq *rq = task->se.cfs_rq->rq;
+    u32 left = rq->cpu;
+    u64 now = rq->clock;
+    struct cpu *source = bpf_map_lookup_elem(&cpus, &left);
+    u32 at = (u32)task->pid & (TASKS - 1);
+    struct task *slot = bpf_map_lookup_elem(&tasks, &at);
+    if (!source || !slot || source->epoch != source->epoch_wanted)
+        return 0;
+    u64 delay = task->sched_info.run_delay, tag = tag_of(task, source->epoch), accounted = 0, throttle = 0;
+    if (slot->tag == tag) {
+        accounted = slot->delay;
+        throttle = slot->throttle;
+    } else if (task->sched_info.pcount) {
+        accounted = delay;
+    }
+    u32 owner = owner_by_slot(task, slot, tag);
+    slot->tag = tag;
+    slot->delay = delay;
+    slot->throttle = 0;
+    if (delay <= accounted)
+        return 0;
+    u64 wait = delay - accounted, throttled = 0;
+    if (wait > now - source->begun)
+        wait = now - source->begun;
+    struct total *total = total_of(writer, owner);
+    if (!total)
+        return 0;
+    u64 clock = throttle ? throttle_clock(task) : 0;
+    if (clock > throttle)
+        throttled = clock - throttle;
+    if (throttled > wait)
+        throttled = wait;
+    wait -= throttled;
+    here->migrations++;
+    total->throttled += throttled;
+    total->wait += wait;
+    here->cut_start = here->cut_end = 0;
+    if (wait)
+        split_wait(here, total, writer, left, owner, now, wait);
+    return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
