@@ -11,7 +11,7 @@ use std::time::Duration;
 #[test]
 fn first_verdict_within_3_seconds_with_a_window_of_2() -> Result<()> {
     let _alone = machine()?;
-    settles(Duration::from_secs(30))?;
+    settles()?;
     let outcome = dunnage(&["blame", "--for", "2s"]).run()?;
     ensure!(
         outcome.status == Some(0),

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn demo_is_right_and_shows_the_truth_beside_the_verdict() -> Result<()> {
     let _alone = machine()?;
-    settles(Duration::from_secs(30))?;
+    settles()?;
     let outcome = dunnage(&["demo"]).run()?;
     ensure!(
         outcome.status == Some(0),
@@ -37,7 +37,7 @@ fn demo_is_right_and_shows_the_truth_beside_the_verdict() -> Result<()> {
 #[test]
 fn demo_json_has_verdict_and_truth() -> Result<()> {
     let _alone = machine()?;
-    settles(Duration::from_secs(30))?;
+    settles()?;
     let demo = dunnage(&["demo", "--json"]).json()?;
     ensure!(
         text(&demo, "schema")? == "dunnage.demo/1",

@@ -22,7 +22,7 @@ pub(super) fn check(
 ) -> Result<()> {
     let _alone = machine()?;
     let engine = engine()?;
-    settles(Duration::from_secs(30))?;
+    settles()?;
     let started = Started::all(engine, scenario)?;
     // The first rounds of a load find out how fast the CPU is.
     sleep(Duration::from_millis(1500));
