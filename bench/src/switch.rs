@@ -117,7 +117,7 @@ fn slow_down(
     run()?;
     let (mut empty, mut sched, mut difference) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
-        let mut with = |what| -> anyhow::Result<f64> {
+        let with = |what| -> anyhow::Result<f64> {
             let _loaded = load(what)?;
             run()
         };

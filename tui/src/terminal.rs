@@ -21,13 +21,13 @@ pub enum TuiError {
     )]
     NoTerminal,
     /// The terminal did not take its settings.
-    #[error("cannot set up the terminal: {0}")]
+    #[error("cannot set up the terminal")]
     SetUp(#[source] io::Error),
     /// The terminal did not take a picture.
-    #[error("cannot draw on the terminal: {0}")]
+    #[error("cannot draw on the terminal")]
     Draw(#[source] io::Error),
     /// The terminal gave no keys.
-    #[error("cannot read from the terminal: {0}")]
+    #[error("cannot read from the terminal")]
     Read(#[source] io::Error),
 }
 
@@ -53,7 +53,7 @@ impl Screen {
             .collect::<io::Result<Vec<_>>>()
             .map_err(TuiError::SetUp)?;
         let open = Arc::new(AtomicBool::new(true));
-        restore_on_panic(Arc::clone(&open));
+        restore_on_panic(Arc::clone(&open), Arc::clone(&ended));
         let terminal = take_over()
             .inspect_err(|_| give_back())
             .map_err(TuiError::SetUp)?;
@@ -101,12 +101,14 @@ fn give_back() {
     let _ = disable_raw_mode();
 }
 
-/// Lets a panic's message appear on the screen that stays, as long as ours is `open`.
-fn restore_on_panic(open: Arc<AtomicBool>) {
+/// Lets a panic's message appear on the screen that stays, as long as ours is `open`. A panic of
+/// another thread, such as the one that makes the windows, ends the dashboard.
+fn restore_on_panic(open: Arc<AtomicBool>, ended: Arc<AtomicBool>) {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if open.swap(false, Ordering::Relaxed) {
             give_back();
+            ended.store(true, Ordering::Relaxed);
         }
         before(info);
     }));

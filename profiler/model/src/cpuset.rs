@@ -26,9 +26,9 @@ impl CpuSet {
         let mut set = BTreeSet::new();
         for range in text.trim().split(',').filter(|r| !r.is_empty()) {
             let (low, high) = match range.split_once('-') {
-                Some((low, high)) => (low.parse().ok()?, high.parse().ok()?),
+                Some((low, high)) => (number(low)?, number(high)?),
                 None => {
-                    let cpu: u32 = range.parse().ok()?;
+                    let cpu = number(range)?;
                     (cpu, cpu)
                 }
             };
@@ -64,6 +64,15 @@ impl CpuSet {
     }
 }
 
+/// Digits alone; `str::parse` would take a sign as well.
+fn number(text: &str) -> Option<u32> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        None
+    }
+}
+
 impl FromIterator<u32> for CpuSet {
     fn from_iter<I: IntoIterator<Item = u32>>(iter: I) -> CpuSet {
         CpuSet(iter.into_iter().collect())
@@ -96,6 +105,7 @@ impl fmt::Display for CpuSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_list_format_goes_there_and_back() {
@@ -106,8 +116,52 @@ mod tests {
 
     #[test]
     fn what_is_no_list_is_refused() {
-        for text in ["a", "3-1", "0-", "-1", "0-99999999", "0 1"] {
+        for text in ["a", "3-1", "0-", "-1", "+1", "0-+3", "0-99999999", "0 1"] {
             assert_eq!(CpuSet::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ranges_may_overlap_and_come_in_any_order() {
+        assert_eq!(CpuSet::parse("8,0-3,2-5\n").unwrap().to_string(), "0-5,8");
+    }
+
+    #[test]
+    fn the_largest_cpu_is_the_last_one_accepted() {
+        assert!(CpuSet::parse("65535").unwrap().contains(MAX_CPU));
+        assert_eq!(CpuSet::parse("65536"), None);
+        assert_eq!(CpuSet::parse("0-65536"), None);
+        assert_eq!(CpuSet::parse("4294967296"), None);
+    }
+
+    #[test]
+    fn the_first_n_are_counted_from_zero() {
+        assert!(CpuSet::first(0).is_empty());
+        assert_eq!(CpuSet::first(3).to_string(), "0-2");
+        assert_eq!(CpuSet::first(3).len(), 3);
+        assert!(!CpuSet::first(3).contains(3));
+    }
+
+    proptest! {
+        #[test]
+        fn every_set_survives_its_own_text(cpus in prop::collection::btree_set(0..=MAX_CPU, 0..64)) {
+            let set: CpuSet = cpus.iter().copied().collect();
+            prop_assert_eq!(CpuSet::parse(&set.to_string()), Some(set));
+        }
+
+        #[test]
+        fn dense_sets_survive_too(cpus in prop::collection::btree_set(0_u32..16, 0..16)) {
+            let set: CpuSet = cpus.iter().copied().collect();
+            let text = set.to_string();
+            prop_assert_eq!(CpuSet::parse(&text), Some(set), "{}", text);
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_refused(text in "[0-9,\\-\\n x]{0,24}") {
+            if let Some(set) = CpuSet::parse(&text) {
+                prop_assert!(set.iter().all(|cpu| cpu <= MAX_CPU));
+                prop_assert_eq!(set.iter().count(), set.len());
+            }
         }
     }
 }

@@ -67,7 +67,7 @@ pub enum DemoError {
     NoHierarchy,
     /// A cgroup could not be made or joined.
     #[error(
-        "cannot make or join the cgroup {path}: {source}; run as root (sudo dunnage demo), or in a cgroup that is yours: systemd-run --user --scope -p Delegate=yes dunnage demo",
+        "cannot make or join the cgroup {path}; run as root (sudo dunnage demo), or in a cgroup that is yours (systemd-run --user --scope -p Delegate=yes dunnage demo)",
         path = path.display()
     )]
     Cgroup {
@@ -77,7 +77,7 @@ pub enum DemoError {
         source: io::Error,
     },
     /// A child could not do its part.
-    #[error("the {role} could not {step}: {source}")]
+    #[error("the {role} could not {step}")]
     Load {
         /// The role.
         role: String,
@@ -90,7 +90,7 @@ pub enum DemoError {
     #[error("the demo has no role {0:?}")]
     Role(String),
     /// A file of `/proc` could not be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     Read {
         /// The file.
         path: &'static str,
@@ -220,12 +220,18 @@ fn play_with(
     let before = stage.cpu_use()?;
     let opened = monotonic();
     let seen = observe(&folder, options.together)?;
-    let beside = (opened, monotonic());
     let after = stage.cpu_use()?;
+    let watched = (opened, monotonic());
+    let beside = window_within(watched, &seen.window);
     pause(LAST_REPORT, stopped)?;
     drop(stage);
 
-    let truth = measured(&ticks.all(), [alone, beside], places, [&before, &after])?;
+    let clocks = Clocks {
+        before,
+        after,
+        seconds: truth::seconds(watched.1 - watched.0),
+    };
+    let truth = measured(&ticks.all(), [alone, beside], places, &clocks)?;
     let checks = check::checks(&truth, &seen, &folder);
     let right = checks.iter().all(|check| check.right);
     let outcome = DemoOutcome {
@@ -239,29 +245,52 @@ fn play_with(
     Ok(outcome)
 }
 
-/// What each role used so far, in nanoseconds.
-type Clocks = [(&'static str, u64)];
+/// The part of the span `watched` that was judged: names are waited for after the window's end.
+/// All in `CLOCK_MONOTONIC`, nanoseconds.
+fn window_within(watched: (u64, u64), window: &WindowUse) -> (u64, u64) {
+    let since_boot = load::now(ClockId::CLOCK_REALTIME).saturating_sub(monotonic());
+    let start = window
+        .start_unix
+        .0
+        .saturating_sub(since_boot)
+        .clamp(watched.0, watched.1);
+    (start, start.saturating_add(window.length.0).min(watched.1))
+}
+
+/// What each role had used, in nanoseconds, at both ends of a time.
+struct Clocks {
+    before: Vec<(&'static str, u64)>,
+    after: Vec<(&'static str, u64)>,
+    seconds: f64,
+}
+
+impl Clocks {
+    fn used(&self, role: &str) -> f64 {
+        let at = |clocks: &[(&'static str, u64)]| {
+            clocks
+                .iter()
+                .find(|(name, _)| *name == role)
+                .map_or(0, |(_, nanos)| *nanos)
+        };
+        truth::seconds(at(&self.after).saturating_sub(at(&self.before)))
+    }
+}
 
 /// The truth out of the victim's reports in the two spans (`CLOCK_MONOTONIC`, nanoseconds) and the
-/// clocks before and after the second.
+/// clocks of the others.
 fn measured(
     ticks: &[Tick],
     spans: [(u64, u64); 2],
     (victim_cpu, bystander_cpu): (usize, Option<usize>),
-    [before, after]: [&Clocks; 2],
+    clocks: &Clocks,
 ) -> Result<Truth, DemoError> {
     let [alone, beside] = spans
         .map(|(start, end)| truth::phase(ticks, start, end).ok_or(DemoError::Silent("victim")));
-    let used = |clocks: &Clocks, role: &str| {
-        clocks
-            .iter()
-            .find(|(name, _)| *name == role)
-            .map_or(0, |(_, nanos)| *nanos)
-    };
     let actor = |name: &'static str, cpu: usize| Actor {
         name,
         cpu,
-        cpu_seconds: truth::seconds(used(after, name).saturating_sub(used(before, name))),
+        seconds: clocks.seconds,
+        cpu_seconds: clocks.used(name),
     };
     Ok(Truth {
         victim_cpu,

@@ -54,11 +54,13 @@ pub(super) fn truth() -> Truth {
         culprit: Actor {
             name: "culprit",
             cpu: 0,
+            seconds: 5.0,
             cpu_seconds: 3.5,
         },
         bystander: Some(Actor {
             name: "bystander",
             cpu: 1,
+            seconds: 5.0,
             cpu_seconds: 4.99,
         }),
     }

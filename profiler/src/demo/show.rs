@@ -59,12 +59,7 @@ pub(super) fn result(out: &mut dyn Write, outcome: &DemoOutcome) -> io::Result<(
         milliseconds(p.lost_seconds / p.seconds)
     })?;
     for actor in std::iter::once(&truth.culprit).chain(&truth.bystander) {
-        actor_line(
-            out,
-            actor,
-            truth.beside.seconds,
-            actor.cpu == truth.victim_cpu,
-        )?;
+        actor_line(out, actor, actor.cpu == truth.victim_cpu)?;
     }
     writeln!(out, "\nWhat Dunnage says")?;
     match check::verdict(&outcome.seen, &outcome.folder) {
@@ -92,17 +87,17 @@ pub(super) fn result(out: &mut dyn Write, outcome: &DemoOutcome) -> io::Result<(
     out.flush()
 }
 
-fn actor_line(out: &mut dyn Write, actor: &Actor, window: f64, beside: bool) -> io::Result<()> {
+fn actor_line(out: &mut dyn Write, actor: &Actor, beside: bool) -> io::Result<()> {
     let place = if beside {
         "the victim's CPU"
     } else {
         "a CPU of its own"
     };
-    let percent = 100.0 * actor.cpu_seconds / window;
+    let percent = 100.0 * actor.cpu_seconds / actor.seconds;
     writeln!(
         out,
-        "  {:<11}ran {:.2} s ({percent:.0} % of CPU {}, {place})",
-        actor.name, actor.cpu_seconds, actor.cpu
+        "  {:<11}ran {:.2} s of {:.2} s ({percent:.0} % of CPU {}, {place})",
+        actor.name, actor.cpu_seconds, actor.seconds, actor.cpu
     )
 }
 
@@ -163,8 +158,8 @@ mod tests {
         let page = String::from_utf8(page).unwrap();
         for line in [
             "a request takes                 3.1 ms              9.8 ms",
-            "culprit    ran 3.50 s (70 % of CPU 0, the victim's CPU)",
-            "bystander  ran 4.99 s (100 % of CPU 1, a CPU of its own)",
+            "culprit    ran 3.50 s of 5.00 s (70 % of CPU 0, the victim's CPU)",
+            "bystander  ran 4.99 s of 5.00 s (100 % of CPU 1, a CPU of its own)",
             "victim lost 1.70 s of 5.0 s waiting for a cpu, 53 % of its time; cause: neighbour",
             "97.0 %  culprit  1.65 s",
             "cleared: bystander: ran on CPUs that nobody waited for",

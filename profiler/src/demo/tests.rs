@@ -155,13 +155,14 @@ fn as_demo() {
             alone: Duration::from_secs(10),
             ..DemoOptions::default()
         };
-        let _ = play_with(
+        let played = play_with(
             &launcher,
             &options,
             &|| false,
             &mut |_, _| Err(anyhow::anyhow!("not reached")),
             &mut io::sink(),
         );
+        eprintln!("the demo ended: {:?}", played.map(|_| ()));
     }
 }
 

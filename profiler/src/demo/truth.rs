@@ -65,7 +65,9 @@ pub struct Actor {
     pub name: &'static str,
     /// The CPU it stayed on.
     pub cpu: usize,
-    /// CPU time while it was watched, by its own process clock.
+    /// How long its clock was watched.
+    pub seconds: f64,
+    /// CPU time in that, by its own process clock.
     pub cpu_seconds: f64,
 }
 

@@ -85,3 +85,5 @@ fn every_captured_path_has_its_party() {
     }
     assert_eq!(seen.lines().count(), wanted.lines().count());
 }
+
+mod fake_engine;

@@ -9,6 +9,7 @@ use super::tree::{Place, Tree};
 use dunnage_model::observation::{CgroupCpu, Observation, Owner, OwnerWindow, SchedWindow};
 use dunnage_model::party::Party;
 use dunnage_model::units::Nanos;
+use dunnage_model::usage::CpuUse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub(super) fn charge(observation: &Observation, tree: &Tree<'_>, books: &mut Boo
         let hypervisor = books.account(&Arc::new(Party::hypervisor()));
         add(books, hypervisor, machine.steal);
     }
+    books.parties.iter_mut().for_each(|party| fit_split(&mut party.cpu));
 }
 
 fn add(books: &mut Books<'_>, index: usize, time: Nanos) {
@@ -186,5 +188,17 @@ fn without_steal(books: &mut Books<'_>, busy: Nanos, steal: Nanos) {
     // What rounding left over, nanoseconds, comes from the largest.
     if let Some(largest) = books.parties.iter_mut().max_by_key(|party| party.cpu.usage) {
         largest.cpu.usage = largest.cpu.usage.since(excess.since(taken));
+    }
+}
+
+/// User and system time stay within the use they are parts of, though that was corrected.
+fn fit_split(cpu: &mut CpuUse) {
+    let (Some(user), Some(system)) = (cpu.user, cpu.system) else { return };
+    let sum = user + system;
+    if sum > cpu.usage {
+        let part = u128::from(cpu.usage.0) * u128::from(user.0) / u128::from(sum.0.max(1));
+        let user = Nanos(u64::try_from(part).unwrap_or(u64::MAX));
+        cpu.user = Some(user);
+        cpu.system = Some(cpu.usage.since(user));
     }
 }

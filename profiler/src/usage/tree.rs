@@ -171,10 +171,9 @@ fn is_same(before: &CgroupReading, after: &CgroupReading) -> bool {
 
 /// The ancestors of a path, nearest first, the root left out.
 pub(super) fn parents(path: &str) -> impl Iterator<Item = &str> {
-    let up = |path: &&'_ str| {
-        let cut = path.rfind('/')?;
-        path.get(..cut).filter(|parent| !parent.is_empty())
-    };
-    std::iter::successors(path.get(..path.rfind('/').unwrap_or(0)), move |path| up(&path))
-        .filter(|path| !path.is_empty())
+    std::iter::successors(parent(path), |path| parent(path))
+}
+
+fn parent(path: &str) -> Option<&str> {
+    path.get(..path.rfind('/')?).filter(|parent| !parent.is_empty())
 }

@@ -1,1 +1,69 @@
 //! 4. Use and blame -> who harms whom, and who is cleared. Pure, one file a resource.
+//!
+//! Each resource has a judge. A new verdict is a file (or a folder) and a line in [`JUDGES`].
+
+mod cpu;
+
+use dunnage_model::usage::WindowUse;
+use dunnage_model::verdict::{Cause, Coverage, Judgement, Resource};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// How one resource is judged.
+struct Judge {
+    /// The resource.
+    resource: Resource,
+    /// Who harms whom on it.
+    judge: fn(&WindowUse) -> Judgement,
+    /// How well it was watched.
+    coverage: fn(&WindowUse) -> Coverage,
+}
+
+/// Everybody who judges.
+const JUDGES: &[Judge] = &[Judge {
+    resource: Resource::Cpu,
+    judge: cpu::judge,
+    coverage: cpu::coverage,
+}];
+
+/// Every resource that the contract names.
+const RESOURCES: [Resource; 7] = [
+    Resource::Cpu,
+    Resource::Cache,
+    Resource::Disk,
+    Resource::Memory,
+    Resource::Network,
+    Resource::Gpu,
+    Resource::Fpga,
+];
+
+/// Judges a window: verdicts with most harm first, then the cleared with most use first.
+///
+/// Needs no clock and no host: a recorded window gives the verdicts of a live one. A window of
+/// length zero has no verdicts.
+#[must_use]
+pub fn judge(window: &WindowUse) -> Judgement {
+    let mut all = Judgement::default();
+    for judge in JUDGES {
+        let Judgement { verdicts, cleared } = (judge.judge)(window);
+        all.verdicts.extend(verdicts);
+        all.cleared.extend(cleared);
+    }
+    // Stable: at equal harm what others did stands before what a party does to itself.
+    all.verdicts
+        .sort_by_key(|v| (Reverse(v.harm), v.cause == Cause::Itself));
+    all
+}
+
+/// How well each resource was watched in the window; every resource has an entry.
+#[must_use]
+pub fn coverage(window: &WindowUse) -> BTreeMap<Resource, Coverage> {
+    let mut all: BTreeMap<Resource, Coverage> =
+        RESOURCES.iter().map(|r| (*r, Coverage::None)).collect();
+    all.extend(
+        JUDGES
+            .iter()
+            .map(|judge| (judge.resource, (judge.coverage)(window))),
+    );
+    all
+}

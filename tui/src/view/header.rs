@@ -86,8 +86,17 @@ fn machine(window: &WindowUse) -> String {
     if let (Fidelity::Sampled(share), true) = (window.fidelity, window.waits.is_some()) {
         parts.push(format!("sampled: {} % of events", percent(share)));
     }
+    parts.extend(unexplained(window).map(|share| format!("{} % unexplained", percent(share))));
     parts.push(format!("{} parties", window.parties.len()));
     parts.join("  ")
+}
+
+/// The share of all run-queue waits that nobody can be named for.
+fn unexplained(window: &WindowUse) -> Option<f64> {
+    let waits = window.waits.as_ref()?;
+    let whole: f64 = waits.iter().map(|wait| wait.wait.seconds()).sum();
+    let lost: f64 = waits.iter().map(|wait| wait.unexplained.seconds()).sum();
+    (whole > 0.0).then(|| lost / whole)
 }
 
 /// Resources that are watched less than exactly.

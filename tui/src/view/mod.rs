@@ -61,8 +61,15 @@ fn panels(state: &State, palette: Palette, frame: &mut Frame<'_>, area: Rect) {
         return;
     }
     let focused = |panel| state.panel() == panel;
-    let cleared = state.tick().map_or(0, |tick| tick.judgement.cleared.len());
-    let cleared_height = match u16::try_from(cleared).unwrap_or(u16::MAX) {
+    let cleared = state.tick().map_or(0, |t| t.judgement.cleared.len());
+    let gaps = state.tick().map_or(0, |t| t.window.gaps.len());
+    // The gaps are worth lines only to who asks for them: the first stands in the header.
+    let shown = if focused(Panel::Cleared) {
+        cleared + gaps
+    } else {
+        cleared
+    };
+    let cleared_height = match u16::try_from(shown).unwrap_or(u16::MAX) {
         count if focused(Panel::Cleared) => count.saturating_add(2).clamp(4, area.height / 3),
         0 => 0,
         _ if area.height < ROOM_FOR_THREE - 4 => 0,

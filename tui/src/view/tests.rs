@@ -64,7 +64,7 @@ fn one_verdict_with_all_that_belongs_to_it() {
         &page,
         &[
             "Linux 6.18.0  2 CPUs  cgroup hybrid  window 10.0 s",
-            "pressure % cpu 40.0",
+            "pressure % cpu 40.0  3.1 % unexplained",
             "coverage exact: cpu, none: disk; 1 gaps, first: docker: no answer within 2 s",
             "NAME                      KIND        CPU%  WAIT%   THR%    MEM READ/s WRITE/s",
             "web                       container   30.0   35.1      -  64.0M",
@@ -145,7 +145,14 @@ fn forty_by_twelve_still_serves() {
         &["web waits for cpu: batch takes it", "82.6 %"],
     );
     state.act(Action::NextPanel);
-    assert_shows(&picture(&state, 40, 12), &["Cleared (1)", "cache (cpu)"]);
+    assert_shows(
+        &picture(&state, 40, 12),
+        &[
+            "Cleared (1), gaps (1)",
+            "cache (cpu)",
+            "gap: docker: no answer",
+        ],
+    );
 }
 
 #[test]

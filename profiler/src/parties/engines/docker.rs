@@ -37,6 +37,7 @@ const NO_LABELS: &[&str] = &[
     "containerExitCode",
     "execDuration",
     "signal",
+    "podId",
 ];
 
 pub(super) async fn session(source: &Source) -> Result<Infallible, Failure> {

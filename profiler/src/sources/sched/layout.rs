@@ -20,8 +20,9 @@ pub(super) mod cpu {
     pub(crate) const COST_EVENTS: usize = 10;
     /// Low half: the owner that runs now.
     pub(crate) const CURRENT_OWNER: usize = 11;
-    pub(crate) const WORDS: usize = 15 + 2 * RING;
-    const RING: usize = 512;
+    pub(crate) const WORDS: usize = 16 + 2 * RING + 13 * STRETCHES;
+    const RING: usize = 64;
+    const STRETCHES: usize = 256;
 }
 
 /// `struct total`.

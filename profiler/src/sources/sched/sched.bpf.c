@@ -8,7 +8,9 @@
  * long it has waited in total, and `rq->clock` was just updated by __schedule().
  *
  * Each CPU keeps a ring of who ran until when. At switch-in the ring is walked back over the wait
- * that ends now, and each interval is charged to its owner. A task that moves to another CPU while
+ * that ends now, and each interval is charged to its owner. What falls off the ring is summed by owner
+ * over stretches of some 1 ms in a second ring, so that two parties that switch to and fro 400,000
+ * times a second do not wipe out what a third one must be told. A task that moves to another CPU while
  * it waits has the part before the move charged at sched_migrate_task, on the CPU it leaves. What
  * the kernel's own run_delay holds and this program did not see is counted as unexplained, so the
  * sums close: blame + unexplained = run delay.
@@ -21,7 +23,10 @@
  */
 #include "../ebpf.h"
 
-#define RING 512                 /* intervals a CPU remembers; a power of two */
+#define RING 64                  /* intervals a CPU remembers one by one; a power of two */
+#define STRETCHES 256            /* and, before those, stretches; a power of two */
+#define STRETCH_NS 1048576       /* a stretch is closed when it is this long, */
+#define STRETCH_OWNERS 8         /* or when this many have run in it and another comes */
 #define TASKS 65536              /* one slot a task, by pid; a power of two */
 #define BUCKETS 16               /* lengths of waits, by powers of two from 1,024 ns */
 #define SAMPLE_EVERY 1024        /* events between two measurements of our own cost */
@@ -50,6 +55,13 @@ struct interval {
     u64 owner;
 };
 
+/* Begins where the one before it ends. */
+struct stretch {
+    u64 end;
+    u64 time[STRETCH_OWNERS];
+    u32 owner[STRETCH_OWNERS];
+};
+
 /* One element a CPU. User space writes `enabled`, `epoch_wanted` and `table`. */
 struct cpu {
     u32 enabled;
@@ -70,7 +82,9 @@ struct cpu {
     u64 cut_start;      /* scratch of one charge: the throttled interval to leave out, */
     u64 cut_end;
     u64 spilled;        /* and what found no place in the table of pairs */
+    u64 stretch;        /* stretches ever begun; the last one is being filled */
     struct interval ring[RING];
+    struct stretch stretches[STRETCHES];
 };
 
 /* One element an owner and CPU. */
@@ -233,6 +247,38 @@ GLOBAL u64 charge_interval(u32 writer, u32 key, u64 low, u64 high, u64 budget)
     return part;
 }
 
+/* Charges at most `budget` of one stretch of the CPU `source`. Returns what it charged. Of a stretch
+ * that the wait covers in part, each owner is charged its share. */
+GLOBAL u64 charge_stretch(u32 writer, u32 source, u32 at, u32 victim, u64 budget)
+{
+    struct cpu *here = bpf_map_lookup_elem(&cpus, &writer), *ran_on = bpf_map_lookup_elem(&cpus, &source);
+    if (!here || !ran_on)
+        return 0;
+    struct stretch *stretch = &ran_on->stretches[at & (STRETCHES - 1)];
+    u64 low = ran_on->stretches[(at - 1) & (STRETCHES - 1)].end, high = stretch->end;
+    if (high <= low)
+        return 0;
+    u64 span = high - low, part = span;
+    u64 cut_low = low > here->cut_start ? low : here->cut_start;
+    u64 cut_high = high < here->cut_end ? high : here->cut_end;
+    if (cut_high > cut_low)
+        part -= cut_high - cut_low;
+    if (part > budget)
+        part = budget;
+    u64 left = part;
+    for (u32 i = 0; i < STRETCH_OWNERS; i++) {
+        u64 time = stretch->time[i];
+        if (part != span) /* in units of 1,024 ns where the product would not fit */
+            time = span >> 31 ? (time >> 10) * (part >> 10) / (span >> 10) << 10 : time * part / span;
+        if (time > left)
+            time = left;
+        if (time && add_pair(writer, here->table, victim << 16 | (stretch->owner[i] & 0xffff), time))
+            here->spilled += time;
+        left -= time;
+    }
+    return part - left;
+}
+
 /* Splits the last `budget` ns before `now` over who ran on the CPU `source`. Returns what is left. */
 GLOBAL u64 charge(u32 writer, u32 source, u32 victim, u64 now, u64 budget)
 {
@@ -240,15 +286,22 @@ GLOBAL u64 charge(u32 writer, u32 source, u32 victim, u64 now, u64 budget)
     if (!ran_on)
         return budget;
     u64 high = now, low = ran_on->last, position = ran_on->position;
-    u32 owner = ran_on->current_owner;
-    for (u32 i = 0; i < RING; i++) {
+    u32 owner = ran_on->current_owner, stretch = ran_on->stretch;
+    for (u32 i = 0; i <= RING; i++) {
         budget -= charge_interval(writer, victim << 16 | (owner & 0xffff), low, high, budget);
         if (budget == 0)
             return 0;
         if (low < high)
             high = low;
         owner = ran_on->ring[(position - 1 - i) & (RING - 1)].owner;
-        low = ran_on->ring[(position - 2 - i) & (RING - 1)].end;
+        /* The oldest interval begins where the last stretch ends. */
+        low = i == RING - 1 ? ran_on->stretches[stretch & (STRETCHES - 1)].end
+                            : ran_on->ring[(position - 2 - i) & (RING - 1)].end;
+    }
+    for (u32 i = 0; i < STRETCHES - 1; i++) {
+        budget -= charge_stretch(writer, source, stretch - i, victim, budget);
+        if (budget == 0)
+            return 0;
     }
     return budget;
 }
@@ -313,6 +366,34 @@ INLINE u64 throttled_part(struct total *total, struct task *slot, u64 tag, u64 c
     return part < wait ? part : wait;
 }
 
+/* Adds an interval that falls off the ring to the stretch being filled. */
+INLINE void add_to_stretch(struct cpu *cpu, struct interval *oldest)
+{
+    u32 at = cpu->stretch & (STRETCHES - 1);
+    struct stretch *stretch = &cpu->stretches[at];
+    u64 begun = cpu->stretches[(at - 1) & (STRETCHES - 1)].end, from = stretch->end, until = oldest->end;
+    u32 owner = oldest->owner;
+    if (until <= from)
+        return;
+    if (from - begun < STRETCH_NS) {
+        for (u32 i = 0; i < STRETCH_OWNERS; i++) {
+            if (stretch->time[i] && stretch->owner[i] != owner)
+                continue;
+            stretch->owner[i] = owner;
+            stretch->time[i] += until - from;
+            stretch->end = until;
+            return;
+        }
+    }
+    cpu->stretch++;
+    stretch = &cpu->stretches[cpu->stretch & (STRETCHES - 1)];
+    stretch->owner[0] = owner;
+    stretch->time[0] = until - from;
+    for (u32 i = 1; i < STRETCH_OWNERS; i++)
+        stretch->time[i] = 0;
+    stretch->end = until;
+}
+
 INLINE void switch_out(struct cpu *cpu, u32 id, struct task_struct *prev, u64 now)
 {
     u32 owner = cpu->current_owner;
@@ -330,6 +411,8 @@ INLINE void switch_out(struct cpu *cpu, u32 id, struct task_struct *prev, u64 no
         newest->end = now;
     } else {
         struct interval *next = &cpu->ring[position & (RING - 1)];
+        if (position >= RING)
+            add_to_stretch(cpu, next);
         next->end = now;
         next->owner = owner;
         cpu->position = position + 1;

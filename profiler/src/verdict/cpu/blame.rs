@@ -1,0 +1,261 @@
+//! From rows of waits with blame to verdicts: the one place where somebody is accused.
+
+use super::case::{Case, Limit};
+use super::quota::{Throttling, throttling};
+use super::scene::Scene;
+use super::thresholds::{self, Bar};
+use super::{can_lose, cleared};
+use dunnage_model::party::PartyKind;
+use dunnage_model::usage::{PartyWait, WindowUse};
+use dunnage_model::verdict::{Cause, Judgement};
+use std::collections::BTreeMap;
+
+/// Suspects looked at for one victim.
+const MOST_SUSPECTS: usize = 64;
+
+/// A victim's wait, sorted by what may be said about those who ran meanwhile. In seconds.
+#[derive(Debug, Default)]
+pub(super) struct Split {
+    /// Behind its own threads.
+    pub(super) own: f64,
+    /// Behind the kernel.
+    pub(super) kernel: f64,
+    /// Behind parties within their share.
+    pub(super) within: f64,
+    /// Behind parties above their share, by cause.
+    accused: BTreeMap<Cause, Vec<(usize, f64)>>,
+    /// All of the above.
+    pub(super) explained: f64,
+    /// The rest.
+    pub(super) unexplained: f64,
+}
+
+impl Split {
+    /// The part of the unexplained that goes with `known` seconds.
+    fn unexplained_with(&self, known: f64) -> f64 {
+        if self.explained > 0.0 {
+            self.unexplained * known / self.explained
+        } else {
+            0.0
+        }
+    }
+}
+
+/// Judges a window with exact or sampled waits.
+pub(super) fn judge(window: &WindowUse, waits: &[PartyWait]) -> Judgement {
+    let scene = Scene::new(window, waits);
+    let mut cases = Vec::new();
+    for victim in (0..window.parties.len()).filter(|i| can_lose(window.parties[*i].party.kind)) {
+        let throttled = throttling(&scene, victim);
+        let waited = scene.row(victim).map_or(0.0, |row| row.wait.seconds());
+        // Also the lowest bar is above this: most parties need no closer look.
+        if thresholds::OTHERS.passed(waited + throttled.seconds, 0.0, scene.seconds) {
+            cases.extend(cases_of(&scene, victim, &throttled));
+        }
+    }
+    let cleared = cleared::cleared(&scene, &cases);
+    Judgement {
+        verdicts: cases.into_iter().map(|case| case.verdict(&scene)).collect(),
+        cleared,
+    }
+}
+
+/// All that is to be said of one victim, one case for each cause.
+fn cases_of(scene: &Scene<'_>, victim: usize, throttled: &Throttling) -> Vec<Case> {
+    let split = split(scene, victim);
+    let mut cases: Vec<Case> = [Cause::Neighbour, Cause::Host]
+        .into_iter()
+        .filter_map(|cause| by_others(scene, victim, cause, &split, throttled))
+        .collect();
+    cases.extend(by_itself(
+        scene,
+        victim,
+        &split,
+        throttled,
+        cases.is_empty(),
+    ));
+    for case in &mut cases {
+        case.split = Facts {
+            own: split.own,
+            kernel: split.kernel,
+            within: split.within,
+            throttled: throttled.seconds,
+        };
+    }
+    cases
+}
+
+/// What a verdict tells of the whole wait, in seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Facts {
+    /// Behind its own threads.
+    pub(super) own: f64,
+    /// Behind the kernel.
+    pub(super) kernel: f64,
+    /// Behind parties within their share.
+    pub(super) within: f64,
+    /// Held by quotas.
+    pub(super) throttled: f64,
+}
+
+/// Sorts the blame of a row by who may be accused.
+fn split(scene: &Scene<'_>, victim: usize) -> Split {
+    let mut split = Split::default();
+    let Some(row) = scene.row(victim) else {
+        return split;
+    };
+    split.unexplained = row.unexplained.seconds();
+    let mut others: Vec<usize> = row
+        .blame
+        .iter()
+        .map(|(party, _)| *party)
+        .filter(|party| *party < scene.window.parties.len())
+        .collect();
+    others.sort_unstable();
+    others.dedup();
+    others.sort_by(|a, b| scene.blame(victim, *b).total_cmp(&scene.blame(victim, *a)));
+    let mut suspects = 0;
+    for other in others {
+        let seconds = scene.blame(victim, other);
+        split.explained += seconds;
+        let kind = scene.window.parties[other].party.kind;
+        if other == victim {
+            split.own += seconds;
+        } else if kind == PartyKind::Kernel {
+            split.kernel += seconds;
+        } else {
+            suspects += 1;
+            if suspects <= MOST_SUSPECTS && scene.took_from(victim, other) {
+                split
+                    .accused
+                    .entry(cause_by(kind))
+                    .or_default()
+                    .push((other, seconds));
+            } else {
+                split.within += seconds;
+            }
+        }
+    }
+    split
+}
+
+/// The cause when a party of this kind does harm.
+pub(super) fn cause_by(kind: PartyKind) -> Cause {
+    match kind {
+        PartyKind::Container => Cause::Neighbour,
+        PartyKind::Service | PartyKind::Kernel => Cause::Host,
+        PartyKind::Hypervisor => Cause::Hypervisor,
+    }
+}
+
+/// The case against other parties for one cause, where there is one.
+fn by_others(
+    scene: &Scene<'_>,
+    victim: usize,
+    cause: Cause,
+    split: &Split,
+    throttled: &Throttling,
+) -> Option<Case> {
+    let kind = |party: usize| scene.window.parties[party].party.kind;
+    let mut case = Case::new(victim, cause);
+    for (party, seconds) in split.accused.get(&cause).into_iter().flatten() {
+        case.add(*party, *seconds);
+    }
+    if cause == Cause::Host && passed(thresholds::KERNEL, scene, victim, split, split.kernel) {
+        for (party, seconds) in blamed_kernel(scene, victim) {
+            case.add(party, seconds);
+        }
+    }
+    let on_queue = case.known();
+    case.unexplained = split.unexplained_with(on_queue);
+    case.queued = on_queue + case.unexplained;
+    for (party, seconds) in throttled
+        .others
+        .iter()
+        .filter(|(party, _)| cause_by(kind(*party)) == cause)
+    {
+        case.add(*party, *seconds);
+    }
+    if case.known() > 2.0 * on_queue {
+        case.limit = throttled
+            .others_at
+            .clone()
+            .map_or(Limit::None, Limit::ParentQuota);
+        case.trust = throttled.trust;
+    }
+    thresholds::OTHERS
+        .passed(case.harm(), scene.got(victim), scene.seconds)
+        .then_some(case)
+}
+
+/// The kernel's rows in a victim's blame.
+fn blamed_kernel(scene: &Scene<'_>, victim: usize) -> Vec<(usize, f64)> {
+    let is_kernel = |party: &usize| scene.window.parties[*party].party.kind == PartyKind::Kernel;
+    (0..scene.window.parties.len())
+        .filter(is_kernel)
+        .map(|party| (party, scene.blame(victim, party)))
+        .filter(|(_, seconds)| *seconds > 0.0)
+        .collect()
+}
+
+fn passed(bar: Bar, scene: &Scene<'_>, victim: usize, split: &Split, seconds: f64) -> bool {
+    bar.passed(
+        seconds + split.unexplained_with(seconds),
+        scene.got(victim),
+        scene.seconds,
+    )
+}
+
+/// What a party does to itself: its quota, its own threads, or wanting more than its share.
+fn by_itself(
+    scene: &Scene<'_>,
+    victim: usize,
+    split: &Split,
+    throttled: &Throttling,
+    alone: bool,
+) -> Option<Case> {
+    let claim = &scene.window.parties[victim].claim;
+    let mut case = Case::new(victim, Cause::Itself);
+    let mut largest = 0.0;
+    let mut add = |seconds: f64, queued: bool, limit: Limit| {
+        let unexplained = if queued {
+            split.unexplained_with(seconds)
+        } else {
+            0.0
+        };
+        let lost = seconds + unexplained;
+        if !thresholds::ITSELF.passed(lost, scene.got(victim), scene.seconds) {
+            return;
+        }
+        case.add(victim, seconds);
+        case.unexplained += unexplained;
+        case.queued += if queued { lost } else { 0.0 };
+        if lost > largest {
+            largest = lost;
+            case.trust = if queued { 1.0 } else { throttled.trust };
+            case.limit = limit;
+        }
+    };
+    let quota = throttled
+        .own_at
+        .clone()
+        .map_or(Limit::Quota, Limit::ParentQuota);
+    add(throttled.own, false, quota);
+    let confined = claim
+        .cpuset
+        .as_ref()
+        .is_some_and(|set| set.len() < scene.window.host.cpus as usize);
+    add(
+        split.own,
+        true,
+        if confined {
+            Limit::Cpuset
+        } else {
+            Limit::Threads
+        },
+    );
+    if alone && scene.at_its_share(victim) {
+        add(split.within, true, Limit::Weight);
+    }
+    (case.harm() > 0.0).then_some(case)
+}

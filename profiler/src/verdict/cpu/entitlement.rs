@@ -1,0 +1,232 @@
+//! What each party is entitled to: weighted max-min fairness over the tree of cgroups.
+//!
+//! A contest knows the CPUs' capacity and, for each claimant, what it wants, on which CPUs it may
+//! run, its chain of weights and its quotas. It is settled as the scheduler's own ideal would:
+//! every CPU is dealt out in small slices, each to the branch that has least for its weight, level
+//! by level down to a claimant that still wants time. What a branch does not want goes to the rest.
+//!
+//! Weights and quotas: `Documentation/admin-guide/cgroup-v2.rst`, `cpu.weight` and `cpu.max`.
+
+use dunnage_model::usage::CpuClaim;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The default weight on the v2 scale.
+const DEFAULT_WEIGHT: f64 = 100.0;
+
+/// Slices dealt out in one settlement, over all CPUs. Bounds the work on large machines.
+const SLICES: usize = 20_000;
+
+/// Less than this many seconds is nothing.
+const NOTHING: f64 = 1e-9;
+
+/// Claimants that compete for CPUs.
+#[derive(Debug, Default)]
+pub(super) struct Contest {
+    /// Seconds to be had on each CPU.
+    capacity: Vec<f64>,
+    /// The window's length, which turns quotas in CPUs into seconds.
+    seconds: f64,
+    nodes: Vec<Node>,
+    by_path: HashMap<Arc<str>, usize>,
+    claimants: Vec<Claimant>,
+}
+
+/// A cgroup, or the tasks that sit directly in it.
+#[derive(Debug)]
+struct Node {
+    weight: f64,
+    /// Seconds that its quota allows.
+    cap: f64,
+}
+
+#[derive(Debug)]
+struct Claimant {
+    /// From below the root down; the last node is the claimant's alone.
+    chain: Vec<usize>,
+    want: f64,
+    /// Indices into the capacity; `None` for all.
+    cpus: Option<Vec<bool>>,
+}
+
+/// What a contest comes to.
+#[derive(Debug, Default)]
+pub(super) struct Settlement {
+    /// Seconds each claimant is entitled to.
+    pub(super) fair: Vec<f64>,
+    /// Seconds by node.
+    service: Vec<f64>,
+}
+
+impl Contest {
+    /// A contest over CPUs with `capacity` seconds each, in a window of `seconds`.
+    pub(super) fn new(capacity: Vec<f64>, seconds: f64) -> Contest {
+        Contest {
+            capacity,
+            seconds,
+            ..Contest::default()
+        }
+    }
+
+    /// Adds a claimant that wants `want` seconds on `cpus` (`None` for all) and has `tasks` tasks
+    /// that do; returns its number.
+    pub(super) fn enter(
+        &mut self,
+        claim: &CpuClaim,
+        want: f64,
+        tasks: f64,
+        cpus: Option<Vec<bool>>,
+    ) -> usize {
+        let mut chain: Vec<usize> = Vec::with_capacity(claim.weights.len() + 1);
+        for level in &claim.weights {
+            let node = self.node(&level.path, level.weight);
+            if !chain.contains(&node) {
+                chain.push(node);
+            }
+            if let Some(quota) = claim.parent_quotas.iter().find(|q| q.path == level.path) {
+                self.nodes[node].cap = self.nodes[node].cap.min(self.cap(quota.cpus));
+            }
+        }
+        let cap = claim
+            .quota_cpus
+            .map_or(f64::INFINITY, |cpus| cpus.max(0.0) * self.seconds);
+        chain.push(self.nodes.len());
+        // Tasks beside child cgroups, and those of the root, compete one by one.
+        self.nodes.push(Node {
+            weight: DEFAULT_WEIGHT * tasks.clamp(1.0, 4096.0),
+            cap,
+        });
+        self.claimants.push(Claimant {
+            chain,
+            want: want.max(0.0),
+            cpus,
+        });
+        self.claimants.len() - 1
+    }
+
+    /// A quota in seconds; what is no quota holds nobody back.
+    fn cap(&self, cpus: f64) -> f64 {
+        if cpus > 0.0 {
+            cpus * self.seconds
+        } else {
+            f64::INFINITY
+        }
+    }
+
+    fn node(&mut self, path: &Arc<str>, weight: f64) -> usize {
+        if let Some(node) = self.by_path.get(path) {
+            return *node;
+        }
+        let weight = if weight.is_finite() && weight > 0.0 {
+            weight
+        } else {
+            DEFAULT_WEIGHT
+        };
+        self.nodes.push(Node {
+            weight,
+            cap: f64::INFINITY,
+        });
+        self.by_path.insert(path.clone(), self.nodes.len() - 1);
+        self.nodes.len() - 1
+    }
+
+    /// Deals out the capacity.
+    pub(super) fn settle(&self) -> Settlement {
+        let mut settled = Settlement {
+            fair: vec![0.0; self.claimants.len()],
+            service: vec![0.0; self.nodes.len()],
+        };
+        let slices = (SLICES / self.capacity.len().max(1)).clamp(10, 400);
+        for _ in 0..slices {
+            for (cpu, capacity) in self.capacity.iter().enumerate() {
+                self.deal(cpu, capacity / slices as f64, &mut settled);
+            }
+        }
+        settled
+    }
+
+    /// Gives one slice of a CPU away, in parts where the first in line wants less.
+    fn deal(&self, cpu: usize, slice: f64, settled: &mut Settlement) {
+        let mut left = slice;
+        while left > NOTHING {
+            let next = (0..self.claimants.len())
+                .filter(|who| {
+                    self.claimants[*who].may_use(cpu) && self.room(*who, settled) > NOTHING
+                })
+                .min_by(|a, b| self.first_in_line(*a, *b, settled));
+            let Some(who) = next else { return };
+            let part = left.min(self.room(who, settled));
+            settled.fair[who] += part;
+            for node in &self.claimants[who].chain {
+                settled.service[*node] += part;
+            }
+            left -= part;
+        }
+    }
+
+    /// How much more it wants and its quotas allow.
+    fn room(&self, who: usize, settled: &Settlement) -> f64 {
+        let claimant = &self.claimants[who];
+        claimant
+            .chain
+            .iter()
+            .map(|node| self.nodes[*node].cap - settled.service[*node])
+            .fold(claimant.want - settled.fair[who], f64::min)
+    }
+
+    /// The branch with less for its weight comes first, compared where the two chains part.
+    fn first_in_line(&self, a: usize, b: usize, settled: &Settlement) -> Ordering {
+        let Some((a, b)) = self.parting(a, b) else {
+            return a.cmp(&b);
+        };
+        let for_weight = |node: usize| settled.service[node] / self.nodes[node].weight;
+        for_weight(a).total_cmp(&for_weight(b)).then(a.cmp(&b))
+    }
+
+    /// The nodes at which the chains of two claimants part.
+    fn parting(&self, a: usize, b: usize) -> Option<(usize, usize)> {
+        let pairs = self.claimants[a].chain.iter().zip(&self.claimants[b].chain);
+        pairs.map(|(a, b)| (*a, *b)).find(|(a, b)| a != b)
+    }
+
+    /// What the branches of `a` and `b` used for their weights, compared where they part. `used` has
+    /// an entry for each claimant.
+    pub(super) fn use_for_weight(&self, a: usize, b: usize, used: &[f64]) -> (f64, f64) {
+        let Some((a, b)) = self.parting(a, b) else {
+            return (0.0, 0.0);
+        };
+        let sum = |node: usize| -> f64 {
+            let of_node = self
+                .claimants
+                .iter()
+                .zip(used)
+                .filter(|(c, _)| c.chain.contains(&node));
+            of_node.map(|(_, used)| used).sum::<f64>() / self.nodes[node].weight
+        };
+        (sum(a), sum(b))
+    }
+
+    /// Whether it is a quota that keeps `who` at its entitlement, one that `other` is not under.
+    pub(super) fn held_by_quota(&self, who: usize, other: usize, settled: &Settlement) -> bool {
+        let shared = &self.claimants[other].chain;
+        self.claimants[who]
+            .chain
+            .iter()
+            .filter(|node| !shared.contains(node))
+            .any(|node| settled.service[*node] >= 0.99 * self.nodes[*node].cap)
+    }
+
+    /// What a claimant wants, in seconds.
+    pub(super) fn want(&self, who: usize) -> f64 {
+        self.claimants[who].want
+    }
+}
+
+impl Claimant {
+    fn may_use(&self, cpu: usize) -> bool {
+        self.cpus
+            .as_ref()
+            .is_none_or(|cpus| cpus.get(cpu).copied().unwrap_or(false))
+    }
+}

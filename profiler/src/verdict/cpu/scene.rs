@@ -1,0 +1,400 @@
+//! One window made ready for judgement: who ran, wanted, waited, and who is above its share.
+//!
+//! Shares are looked at on two scales. Over the whole window, the light party that ticks along gets
+//! all it wants and the heavy one gets the rest. That scale is blind to a party that is quiet for
+//! most of the window and then takes a CPU for itself; so where the window as a whole had room for
+//! everybody, a suspect that comes in bursts is looked at once more within its own bursts.
+
+use super::entitlement::{Contest, Settlement};
+use super::{can_lose, thresholds};
+use dunnage_model::party::PartyKind;
+use dunnage_model::usage::{CpuClaim, PartyWait, WindowUse};
+use std::collections::{BTreeSet, HashMap};
+
+/// Claimants looked at one by one; what others run is taken out of the capacity.
+const MOST_CLAIMANTS: usize = 256;
+
+/// Parties that take part in one burst.
+const MOST_IN_BURST: usize = 32;
+
+/// CPUs without any use that are counted in; the kernel's `NR_CPUS` stops at 8,192.
+const MOST_CPUS: u32 = 8_192;
+
+/// A party used a CPU when this part of what it wanted was there.
+const OBSERVED: f64 = 0.01;
+
+/// A CPU was free when it idled for this part of the window.
+const FREE: f64 = 0.05;
+
+/// The window with everything that is derived once.
+pub(super) struct Scene<'a> {
+    /// The window.
+    pub(super) window: &'a WindowUse,
+    /// Its length.
+    pub(super) seconds: f64,
+    /// Seconds run, by party.
+    ran: Vec<f64>,
+    /// The row of each party that waited.
+    rows: Vec<Option<&'a PartyWait>>,
+    /// Seconds that (victim, culprit) is blamed for.
+    blame: HashMap<(usize, usize), f64>,
+    contest: Contest,
+    /// The number of each party in the contest.
+    entries: Vec<Option<usize>>,
+    settled: Settlement,
+    /// Seconds run, by number in the contest.
+    used: Vec<f64>,
+}
+
+impl<'a> Scene<'a> {
+    /// Makes the window ready. `waits` are its rows; rows and blame of parties that do not exist
+    /// are left out, as is all but the first row of a party.
+    pub(super) fn new(window: &'a WindowUse, waits: &'a [PartyWait]) -> Scene<'a> {
+        let count = window.parties.len();
+        let mut rows: Vec<Option<&PartyWait>> = vec![None; count];
+        for row in waits {
+            if let Some(place) = rows.get_mut(row.party) {
+                place.get_or_insert(row);
+            }
+        }
+        let mut blame = HashMap::new();
+        for row in rows.iter().flatten() {
+            for (culprit, time) in row.blame.iter().filter(|(culprit, _)| *culprit < count) {
+                *blame.entry((row.party, *culprit)).or_default() += time.seconds();
+            }
+        }
+        let mut scene = Scene {
+            window,
+            seconds: window.length.seconds(),
+            ran: window.parties.iter().map(|p| ran(&p.cpu)).collect(),
+            rows,
+            blame,
+            contest: Contest::default(),
+            entries: vec![None; count],
+            settled: Settlement::default(),
+            used: Vec::new(),
+        };
+        scene.settle();
+        scene
+    }
+
+    /// The row of a party, where it waited.
+    pub(super) fn row(&self, party: usize) -> Option<&'a PartyWait> {
+        self.rows.get(party).copied().flatten()
+    }
+
+    /// Seconds that `victim` waited while `culprit` ran.
+    pub(super) fn blame(&self, victim: usize, culprit: usize) -> f64 {
+        self.blame.get(&(victim, culprit)).copied().unwrap_or(0.0)
+    }
+
+    /// Seconds that a party ran, by the best source there is.
+    pub(super) fn ran(&self, party: usize) -> f64 {
+        self.ran[party]
+    }
+
+    /// Seconds that a party got, as its cgroup's files say.
+    pub(super) fn got(&self, party: usize) -> f64 {
+        self.window.parties[party].cpu.usage.seconds()
+    }
+
+    /// Seconds that a party was entitled to; `None` for those that have no entitlement.
+    pub(super) fn fair(&self, party: usize) -> Option<f64> {
+        self.entries[party].map(|entry| self.settled.fair[entry])
+    }
+
+    /// Seconds of CPU that a party wanted: ran, waited for others and was throttled. Where several
+    /// of its tasks waited at once they count as one, and so does waiting for each other: one CPU
+    /// would have served them.
+    fn want(&self, party: usize) -> f64 {
+        let Some(row) = self.row(party) else {
+            return self.ran[party];
+        };
+        let others = (row.wait.seconds() - self.blame(party, party)).max(0.0);
+        self.ran[party] + (others + row.throttled.seconds()) / self.at_once(party)
+    }
+
+    /// Whether `victim` is at or above its share and wanted more than that.
+    pub(super) fn at_its_share(&self, victim: usize) -> bool {
+        let Some(entry) = self.entries[victim] else {
+            return false;
+        };
+        let fair = self.settled.fair[entry];
+        fair < thresholds::SATISFIED * self.contest.want(entry)
+            && self.ran[victim] >= thresholds::AMONG_TAKERS * fair
+    }
+
+    /// Whether `suspect` ran with what `victim` was entitled to.
+    pub(super) fn took_from(&self, victim: usize, suspect: usize) -> bool {
+        let (Some(v), Some(s)) = (self.entries[victim], self.entries[suspect]) else {
+            return false;
+        };
+        let over = |v, s| took(&self.contest, &self.settled, &self.used, v, s);
+        // Whoever is held by a quota is within its claim, burst or not.
+        let bursts =
+            || !self.crowded(victim, v) && !self.contest.held_by_quota(s, v, &self.settled);
+        over(v, s) || (bursts() && self.took_in_bursts(victim, suspect))
+    }
+
+    /// Whether the window as a whole was too short for what was wanted where the victim waited.
+    fn crowded(&self, victim: usize, entry: usize) -> bool {
+        let heavy = |entry: usize| {
+            self.settled.fair[entry] < thresholds::SATISFIED * self.contest.want(entry)
+        };
+        let beside = self.row(victim).map_or(&[][..], |row| &row.blame);
+        heavy(entry)
+            || beside
+                .iter()
+                .filter_map(|(party, _)| self.entries.get(*party).copied().flatten())
+                .any(|other| {
+                    heavy(other) && !self.contest.held_by_quota(other, entry, &self.settled)
+                })
+    }
+
+    /// The same question, asked for the time in which the suspect wanted the CPU.
+    fn took_in_bursts(&self, victim: usize, suspect: usize) -> bool {
+        let (Some(of_suspect), Some(of_victim)) = (self.stretch(suspect), self.stretch(victim))
+        else {
+            return false;
+        };
+        if of_suspect < thresholds::BURST || of_suspect < thresholds::BURST_RATIO * of_victim {
+            return false;
+        }
+        let mut present = vec![
+            (suspect, self.ran[suspect]),
+            (victim, self.ran_while(suspect, victim)),
+        ];
+        let others = self.row(suspect).map_or(&[][..], |row| &row.blame);
+        let others = others.iter().map(|(party, _)| *party).filter(|party| {
+            *party != suspect
+                && *party != victim
+                && self.entries.get(*party).is_some_and(Option::is_some)
+        });
+        present.extend(others.map(|party| (party, self.ran_while(suspect, party))));
+        present[2..].sort_by(|a, b| b.1.total_cmp(&a.1));
+        present.truncate(MOST_IN_BURST);
+
+        let length: f64 = present.iter().map(|(_, used)| used).sum();
+        let mut contest = Contest::new(vec![length], self.seconds);
+        for (party, used) in &present {
+            let waited = self.blame(*party, suspect) / self.at_once(*party);
+            let want = if *party == suspect {
+                2.0 * length
+            } else {
+                used + waited
+            };
+            let claim = &self.window.parties[*party].claim;
+            contest.enter(claim, want, self.tasks(*party), None);
+        }
+        let used: Vec<f64> = present.iter().map(|(_, used)| *used).collect();
+        took(&contest, &contest.settle(), &used, 1, 0)
+    }
+
+    /// Seconds of one CPU that `party` ran while `waiting` wanted it.
+    fn ran_while(&self, waiting: usize, party: usize) -> f64 {
+        (self.blame(waiting, party) / self.at_once(waiting)).min(self.ran[party])
+    }
+
+    /// How many of a party's tasks wanted one CPU at once, from how much they waited for each other.
+    fn at_once(&self, party: usize) -> f64 {
+        if self.ran[party] > 0.0 {
+            1.0 + self.blame(party, party) / self.ran[party]
+        } else {
+            1.0
+        }
+    }
+
+    /// Tasks that competed for CPUs at once, on average.
+    fn tasks(&self, party: usize) -> f64 {
+        let waited = self.row(party).map_or(0.0, |row| row.wait.seconds());
+        ((self.ran[party] + waited) / self.seconds).round().max(1.0)
+    }
+
+    /// For how long a party wanted the CPU each time it came: what it ran and waited, over the
+    /// waits that began with a wake-up. Waits that began because another's slice was due are told
+    /// apart by what others ran meanwhile, slice by slice. `None` where no wait was seen.
+    fn stretch(&self, party: usize) -> Option<f64> {
+        let row = self.row(party).filter(|row| row.waits > 0)?;
+        let waits = row.waits as f64;
+        let preempted: f64 = row
+            .blame
+            .iter()
+            .filter_map(|(other, time)| {
+                let switches = self.row(*other)?.waits as f64;
+                (self.ran[*other] > 0.0).then(|| time.seconds() * switches / self.ran[*other])
+            })
+            .sum();
+        Some(
+            (self.ran[party] + row.wait.seconds()) / (waits - preempted).max(waits / 10.0).max(1.0),
+        )
+    }
+
+    /// Who is entitled to what over the whole window.
+    fn settle(&mut self) {
+        let machine = Cpus::of(self.window, self.seconds);
+        let mut claimants: Vec<usize> = (0..self.window.parties.len())
+            .filter(|i| can_lose(self.window.parties[*i].party.kind) && self.want(*i) > 0.0)
+            .collect();
+        claimants.sort_by(|a, b| self.want(*b).total_cmp(&self.want(*a)));
+        claimants.truncate(MOST_CLAIMANTS);
+        let is_claimant: BTreeSet<usize> = claimants.iter().copied().collect();
+
+        let without = (0..self.window.parties.len()).filter(|i| !is_claimant.contains(i));
+        let mut contest = Contest::new(machine.capacity(self.window, without), self.seconds);
+        for party in claimants {
+            let allowed = self.allowed(party, &machine);
+            let claim: &CpuClaim = &self.window.parties[party].claim;
+            self.entries[party] =
+                Some(contest.enter(claim, self.want(party), self.tasks(party), allowed));
+            self.used.push(self.ran[party]);
+        }
+        self.settled = contest.settle();
+        self.contest = contest;
+    }
+
+    /// The CPUs a party may run on: its cpuset, narrowed to where it was seen when it waited there
+    /// although another CPU of the cpuset was free: then its tasks are pinned by their affinity.
+    fn allowed(&self, party: usize, machine: &Cpus) -> Option<Vec<bool>> {
+        let of = &self.window.parties[party];
+        let may = |cpu: u32| {
+            of.claim
+                .cpuset
+                .as_ref()
+                .is_none_or(|set| set.is_empty() || set.contains(cpu))
+        };
+        let want: f64 = of
+            .cpu
+            .cpus
+            .iter()
+            .map(|c| c.run.seconds() + c.wait.seconds())
+            .sum();
+        let waited: f64 = of.cpu.cpus.iter().map(|c| c.wait.seconds()).sum();
+        let seen: BTreeSet<u32> = of
+            .cpu
+            .cpus
+            .iter()
+            .filter(|c| c.run.seconds() + c.wait.seconds() > OBSERVED * want)
+            .map(|c| c.cpu)
+            .collect();
+        let free_elsewhere = || {
+            let unseen = machine
+                .numbers
+                .iter()
+                .zip(&machine.idle)
+                .filter(|(cpu, _)| !seen.contains(cpu));
+            unseen
+                .filter(|(cpu, _)| may(**cpu))
+                .any(|(_, idle)| *idle > FREE * self.seconds)
+        };
+        let pinned = !seen.is_empty() && waited > OBSERVED * want && free_elsewhere();
+        if !pinned && of.claim.cpuset.is_none() {
+            return None;
+        }
+        Some(
+            machine
+                .numbers
+                .iter()
+                .map(|cpu| {
+                    if pinned {
+                        seen.contains(cpu)
+                    } else {
+                        may(*cpu)
+                    }
+                })
+                .collect(),
+        )
+    }
+}
+
+/// Whether, as `contest` came out, `suspect` used what `victim` was entitled to.
+///
+/// A light victim is entitled to all it wants: what it lacks was taken by those who got the rest of
+/// the CPU. A heavy victim is entitled to its share: what it lacks was taken by whoever is above.
+fn took(
+    contest: &Contest,
+    settled: &Settlement,
+    used: &[f64],
+    victim: usize,
+    suspect: usize,
+) -> bool {
+    let (fair_victim, fair_suspect) = (settled.fair[victim], settled.fair[suspect]);
+    if used[victim] >= thresholds::DEPRIVED * fair_victim {
+        return false;
+    }
+    let (of_victim, of_suspect) = contest.use_for_weight(victim, suspect, used);
+    if of_suspect <= thresholds::ABOVE * of_victim {
+        return false;
+    }
+    let satisfied = |who: usize| settled.fair[who] >= thresholds::SATISFIED * contest.want(who);
+    let among_takers = satisfied(victim)
+        && !satisfied(suspect)
+        && !contest.held_by_quota(suspect, victim, settled);
+    if among_takers {
+        used[suspect] >= thresholds::AMONG_TAKERS * fair_suspect
+    } else {
+        used[suspect] > thresholds::ABOVE * fair_suspect + thresholds::SLICES
+    }
+}
+
+/// Seconds run, from the kernel-side part where it is there, else from the cgroup's files.
+fn ran(cpu: &dunnage_model::usage::CpuUse) -> f64 {
+    let seen: f64 = cpu.cpus.iter().map(|c| c.run.seconds()).sum();
+    if seen > 0.0 {
+        seen
+    } else {
+        cpu.usage.seconds()
+    }
+}
+
+/// The machine's CPUs.
+struct Cpus {
+    /// Their numbers, ascending.
+    numbers: Vec<u32>,
+    /// Seconds in which nobody ran, by place in `numbers`.
+    idle: Vec<f64>,
+    seconds: f64,
+}
+
+impl Cpus {
+    fn of(window: &WindowUse, seconds: f64) -> Cpus {
+        let seen = window
+            .parties
+            .iter()
+            .flat_map(|p| &p.cpu.cpus)
+            .map(|c| c.cpu);
+        let numbers: BTreeSet<u32> = (0..window.host.cpus.clamp(1, MOST_CPUS))
+            .chain(seen)
+            .collect();
+        let mut cpus = Cpus {
+            numbers: numbers.into_iter().collect(),
+            idle: Vec::new(),
+            seconds,
+        };
+        cpus.idle = cpus.capacity(window, 0..window.parties.len());
+        cpus
+    }
+
+    /// What is left on each CPU when `parties` ran as they did. The hypervisor's time is not the
+    /// machine's; time of which the CPU is not known is taken from all alike.
+    fn capacity(&self, window: &WindowUse, parties: impl Iterator<Item = usize>) -> Vec<f64> {
+        let mut left = vec![self.seconds; self.numbers.len()];
+        let mut anywhere = 0.0;
+        for party in parties
+            .map(|i| &window.parties[i])
+            .filter(|p| p.party.kind != PartyKind::Hypervisor)
+        {
+            if party.cpu.cpus.is_empty() {
+                anywhere += party.cpu.usage.seconds();
+            }
+            for on in &party.cpu.cpus {
+                if let Ok(place) = self.numbers.binary_search(&on.cpu) {
+                    left[place] -= on.run.seconds();
+                }
+            }
+        }
+        let each = anywhere / left.len().max(1) as f64;
+        left.iter()
+            .map(|seconds| (seconds - each).max(0.0))
+            .collect()
+    }
+}

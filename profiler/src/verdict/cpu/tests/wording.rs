@@ -1,0 +1,149 @@
+//! Sentences, facts and confidence.
+
+use super::world::{World, number, verdict};
+use crate::verdict::judge;
+use dunnage_model::observation::Fidelity;
+use dunnage_model::party::{Party, Pod};
+use dunnage_model::units::Nanos;
+use dunnage_model::usage::WindowUse;
+use dunnage_model::verdict::{Cause, Judgement};
+use std::sync::Arc;
+
+/// web wants 30 % of CPU 0 and waits for batch, which has the rest; the other CPU idles.
+fn beside_batch() -> World {
+    let mut world = World::new(4, 10.0);
+    let (web, batch) = (world.container("web"), world.container("batch"));
+    let kernel = world.kernel();
+    world.ran(web, 0, 3.0);
+    world.ran(batch, 0, 6.9);
+    world.ran(kernel, 0, 0.1);
+    world.waited(web, batch, 0, 2.9);
+    world.waited(web, kernel, 0, 0.05);
+    world.waited_unexplained(web, 0, 0.03);
+    world.waited(batch, web, 0, 3.0);
+    world
+}
+
+fn rename(window: &mut WindowUse, party: usize, change: impl Fn(&mut Party)) {
+    change(Arc::make_mut(&mut window.parties[party].party));
+}
+
+fn advice(judgement: &Judgement, cause: Cause) -> &str {
+    &verdict(judgement, "web", cause).advice
+}
+
+#[test]
+fn evidence_advice_and_facts_of_a_neighbour() {
+    let judgement = judge(&beside_batch().exact());
+    let verdict = verdict(&judgement, "web", Cause::Neighbour);
+    assert_eq!(
+        verdict.evidence,
+        "web waited 2.98 s for a CPU in 10 s; batch ran for 2.90 s of it while over its share"
+    );
+    assert_eq!(
+        verdict.advice,
+        "give batch a CPU limit (docker update --cpus 0.5 batch) or fewer shares, or move it off CPUs 0"
+    );
+    let fact = |name| number(verdict, name).unwrap_or_else(|| panic!("{name}"));
+    assert!((fact("runqueue_wait_seconds") - 2.98).abs() < 1e-6);
+    assert!((fact("kernel_seconds") - 0.05).abs() < 1e-6);
+    assert!((fact("used_seconds") - 3.0).abs() < 1e-6);
+    assert!((fact("p99_wait_seconds") - 0.003).abs() < 1e-6);
+    assert!(
+        (4.8..=5.1).contains(&fact("entitled_seconds")),
+        "{}",
+        fact("entitled_seconds")
+    );
+    for name in ["throttled_seconds", "self_seconds", "within_share_seconds"] {
+        assert_eq!(fact(name), 0.0, "{name}");
+    }
+    assert!(verdict.confidence > 0.95);
+    assert!((verdict.culprits[0].share + verdict.unexplained - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn a_hostile_name_never_gets_into_a_command() {
+    for name in ["x; reboot", "-x", "$(reboot)", "a\nb", "`x`", ""] {
+        let mut window = beside_batch().exact();
+        rename(&mut window, 1, |party| name.clone_into(&mut party.name));
+        let judgement = judge(&window);
+        let text = advice(&judgement, Cause::Neighbour);
+        assert!(
+            text.contains("docker update --cpus 0.5 batch0123456)"),
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn pods_are_called_by_namespace_name_and_container() {
+    let mut window = beside_batch().exact();
+    let pod = Pod {
+        namespace: Some("shop".into()),
+        name: Some("batch-0".into()),
+        container: Some("main".into()),
+        uid: None,
+    };
+    rename(&mut window, 1, |party| party.pod = Some(pod.clone()));
+    let judgement = judge(&window);
+    assert!(
+        verdict(&judgement, "web", Cause::Neighbour)
+            .evidence
+            .contains("shop/batch-0/main ran for")
+    );
+    assert!(advice(&judgement, Cause::Neighbour).contains("resources.limits.cpu: \"0.5\""));
+}
+
+#[test]
+fn units_and_plain_cgroups_have_knobs_of_their_own() {
+    let mut window = beside_batch().exact();
+    rename(&mut window, 1, |party| {
+        party.engine = Some("systemd".into());
+        party.name = "batch.service".into();
+    });
+    let judgement = judge(&window);
+    assert!(
+        advice(&judgement, Cause::Neighbour)
+            .contains("systemctl set-property batch.service CPUQuota=50%")
+    );
+    rename(&mut window, 1, |party| party.engine = None);
+    let judgement = judge(&window);
+    assert!(advice(&judgement, Cause::Neighbour).contains("cpu.max of cgroup /batch"));
+}
+
+#[test]
+fn a_kernel_that_takes_much_is_the_host_s_doing() {
+    let mut world = World::new(1, 10.0);
+    let (web, kernel) = (world.container("web"), world.kernel());
+    world.ran(web, 0, 3.0);
+    world.ran(kernel, 0, 5.0);
+    world.waited(web, kernel, 0, 1.0);
+    let judgement = judge(&world.exact());
+    let verdict = verdict(&judgement, "web", Cause::Host);
+    assert_eq!(verdict.culprits[0].party.name, "kernel");
+    assert!(
+        verdict
+            .evidence
+            .ends_with("the kernel ran for 1.00 s of it"),
+        "{}",
+        verdict.evidence
+    );
+    assert!(verdict.advice.contains("/proc/interrupts"));
+}
+
+#[test]
+fn samples_few_waits_and_apportioned_blame_lower_the_confidence() {
+    let confidence = |change: &dyn Fn(&mut WindowUse)| {
+        let mut window = beside_batch().exact();
+        change(&mut window);
+        verdict(&judge(&window), "web", Cause::Neighbour).confidence
+    };
+    let row = |window: &mut WindowUse, change: &dyn Fn(&mut dunnage_model::usage::PartyWait)| {
+        change(&mut window.waits.as_mut().unwrap()[0]);
+    };
+    let best = confidence(&|_| {});
+    assert!(confidence(&|w| w.fidelity = Fidelity::Sampled(0.25)) < 0.55 * best);
+    assert!(confidence(&|w| row(w, &|r| r.waits = 2)) < 0.7 * best);
+    assert!(confidence(&|w| row(w, &|r| r.apportioned = Nanos::from_seconds(1.5))) < 0.6 * best);
+    assert!(confidence(&|w| w.fidelity = Fidelity::Sampled(f64::NAN)) == 0.0);
+}

@@ -1,0 +1,75 @@
+//! From where on a loss is harm. All numbers that decide are here, each with its reason.
+
+/// Harm that is worth a verdict: shares of the window and of what the victim wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bar {
+    /// Task-seconds lost per second of the window.
+    of_window: f64,
+    /// Lost / (lost + got).
+    of_want: f64,
+}
+
+/// For parties that took more than their share. A single thread that spins for 50 ms each second
+/// beside a victim that wants 30 % of the same CPU cost that victim 1.0 % of the window and 3.4 %
+/// of what it wanted (measured, kernel 6.18, equal weights): that is to be found. Daemons of a
+/// quiet host cost a tenth of it.
+pub(super) const OTHERS: Bar = Bar {
+    of_window: 0.005,
+    of_want: 0.025,
+};
+
+/// For the kernel, which has no entitlement and serves the victims too: only a large part counts.
+pub(super) const KERNEL: Bar = Bar {
+    of_window: 0.01,
+    of_want: 0.05,
+};
+
+/// For what a party does to itself: nobody is accused, but it is worth a line only when it shows.
+pub(super) const ITSELF: Bar = Bar {
+    of_window: 0.01,
+    of_want: 0.05,
+};
+
+/// Harm below this is a handful of time slices, whatever the length of the window.
+const LEAST_HARM: f64 = 0.020;
+
+/// A victim is below its share when it got less than this part of it; equal spinners differ by 1 %.
+pub(super) const DEPRIVED: f64 = 0.98;
+
+/// A heavy party is above its share from this factor on. Time slices make equal spinners unequal.
+pub(super) const ABOVE: f64 = 1.05;
+
+/// In seconds: what is above a share by less than some time slices is not above it.
+pub(super) const SLICES: f64 = 0.010;
+
+/// A heavy party counts among those who took what a light victim lacks from this part of its share
+/// on. Several heavy parties are never exactly equal.
+pub(super) const AMONG_TAKERS: f64 = 0.95;
+
+/// Whoever gets this part of what it wants is satisfied.
+pub(super) const SATISFIED: f64 = 0.99;
+
+/// A burst is a stretch of wanting the CPU of at least this many seconds: several time slices.
+pub(super) const BURST: f64 = 0.020;
+
+/// A burst harms those who come in stretches this many times shorter. Two parties that come in
+/// stretches of one length share the CPU as equals.
+pub(super) const BURST_RATIO: f64 = 3.0;
+
+/// Fewer ended waits than this say little.
+pub(super) const FEW_WAITS: u64 = 20;
+
+/// Pressure from which on a party without exact accounting is taken for a victim.
+pub(super) const PRESSURE: f64 = 0.1;
+
+/// A machine is full when this part of its CPU time was used.
+pub(super) const FULL: f64 = 0.95;
+
+impl Bar {
+    /// Whether `lost` task-seconds in a window of `seconds` are harm to one that got `got` seconds.
+    pub(super) fn passed(self, lost: f64, got: f64, seconds: f64) -> bool {
+        lost >= LEAST_HARM
+            && lost >= self.of_window * seconds
+            && lost >= self.of_want * (lost + got)
+    }
+}

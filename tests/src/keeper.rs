@@ -1,0 +1,89 @@
+//! A daemon in a folder of its own that ends with the tests, however they end.
+
+use anyhow::{Context, Result, bail};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// A running daemon. Its end of a pipe closes when this is dropped or the process ends, even by
+/// SIGKILL; the keeping script then stops the daemon and removes the folder.
+#[derive(Debug)]
+pub struct Keeper {
+    script: Child,
+    folder: PathBuf,
+}
+
+/// An empty folder for one daemon, with a path short enough for Unix sockets (108 bytes).
+pub fn own_folder(name: &str) -> Result<PathBuf> {
+    let folder = std::env::temp_dir().join(format!("dunnage-tests-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    Ok(folder)
+}
+
+impl Keeper {
+    /// Starts `command` and waits until `socket` takes connections.
+    pub fn start(
+        folder: &Path,
+        command: &[String],
+        environment: &[(&str, &str)],
+        socket: &Path,
+    ) -> Result<Keeper> {
+        let script = Command::new(crate::script("keep.sh"))
+            .arg(folder)
+            .args(command)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("start tests/setup/keep.sh")?;
+        let keeper = Keeper {
+            script,
+            folder: folder.to_owned(),
+        };
+        let patience = Duration::from_secs(if crate::machine::emulated() { 180 } else { 40 });
+        let start = Instant::now();
+        while UnixStream::connect(socket).is_err() {
+            if start.elapsed() > patience {
+                bail!(
+                    "{} does not listen at {} after {patience:?}; it said:\n{}",
+                    command.join(" "),
+                    socket.display(),
+                    keeper.log_end()
+                );
+            }
+            sleep(Duration::from_millis(50));
+        }
+        Ok(keeper)
+    }
+
+    /// The folder that the daemon may use and that goes away with it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The last lines that the daemon wrote.
+    #[must_use]
+    pub fn log_end(&self) -> String {
+        let text = std::fs::read(self.folder.join("log")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().rev().take(15).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        drop(self.script.stdin.take());
+        // The script is bounded itself: it kills what does not stop within ten seconds.
+        if let Err(error) = self.script.wait() {
+            eprintln!(
+                "waiting for the keeper of {}: {error}",
+                self.folder.display()
+            );
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! End to end: the built `dunnage` against real engines, real kernels and hostile input.
+//!
+//! One binary, so that each engine is started once; one folder or file a theme. Run it by `./check`
+//! as root. Scenarios measure the machine, so they take turns, however many threads run them.
+
+mod blame;
+mod commands;
+mod conservation;
+mod cost;
+mod demo;
+mod engines;
+mod hostile;
+mod layouts;
+mod privileges;
