@@ -22,7 +22,7 @@ pub(super) mod cpu {
     pub(crate) const CURRENT_OWNER: usize = 11;
     pub(crate) const WORDS: usize = 16 + 2 * RING + 13 * STRETCHES;
     const RING: usize = 64;
-    const STRETCHES: usize = 256;
+    const STRETCHES: usize = 128;
 }
 
 /// `struct total`.

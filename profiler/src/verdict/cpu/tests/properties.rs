@@ -10,6 +10,7 @@ use dunnage_model::units::Nanos;
 use dunnage_model::usage::{LevelWeight, ParentQuota, WindowUse};
 use dunnage_model::verdict::{Cause, Fact, Judgement};
 use proptest::prelude::*;
+use std::cmp::Reverse;
 
 const KINDS: [PartyKind; 4] = [
     PartyKind::Container,
@@ -153,7 +154,8 @@ proptest! {
         let judgement = judge(&window);
         check(&window, &judgement)?;
         prop_assert_eq!(coverage(&window).len(), 7);
-        prop_assert!(judgement.verdicts.windows(2).all(|pair| pair[0].harm >= pair[1].harm));
+        let rank = |at: usize| (judgement.verdicts[at].cause == Cause::Itself, Reverse(judgement.verdicts[at].harm));
+        prop_assert!((1..judgement.verdicts.len()).all(|at| rank(at - 1) <= rank(at)));
         let culprit_of_others = |key: &str| judgement.verdicts.iter().any(|verdict| {
             verdict.cause != Cause::Itself && verdict.culprits.iter().any(|culprit| &*culprit.party.key == key)
         });
