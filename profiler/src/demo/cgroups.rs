@@ -271,12 +271,12 @@ impl Folders {
     }
 }
 
-/// Gives the demo as a whole precedence for its few seconds: a hundred times the default weight.
-/// Its roles stay equal among themselves, and a host with other work does not drown them. Where
-/// there is no such file the demo does without.
+/// Gives the demo as a whole precedence for its few seconds: twenty times the default weight.
+/// Its roles stay equal among themselves, and a host with other work does not drown them; much more
+/// would starve the one that watches. Where there is no such file the demo does without.
 fn raise_weight(top: &Path) {
     // v2 (default 100), v1 (default 1,024).
-    for (file, weight) in [("cpu.weight", "10000"), ("cpu.shares", "102400")] {
+    for (file, weight) in [("cpu.weight", "2000"), ("cpu.shares", "20480")] {
         let path = top.join(file);
         if path.exists() {
             let _ = fs::write(path, weight);

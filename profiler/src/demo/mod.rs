@@ -303,9 +303,9 @@ fn measured(
     })
 }
 
-/// The culprit wants all that the victim leaves it, seven tenths of their CPU. Where it came to
+/// The culprit wants all that the victim leaves it, eight tenths of their CPU. Where it came to
 /// less than this, others took more than a tenth of it.
-const CULPRITS_PART: f64 = 0.6;
+const CULPRITS_PART: f64 = 0.7;
 /// How long a load is given to start and find its pace.
 const SETTLE: Duration = Duration::from_millis(300);
 /// The victim reports this often; the last report of a window comes after the window's end.

@@ -11,13 +11,16 @@ use std::io::{self, Write};
 pub(super) fn opening(out: &mut dyn Write, folder: &str, places: Places) -> io::Result<()> {
     let stage = places.stage;
     writeln!(out, "Three cgroups of our own in {folder}:")?;
-    writeln!(out, "  victim     3 ms of work every 10 ms, on CPU {stage}")?;
+    writeln!(out, "  victim     2 ms of work every 10 ms, on CPU {stage}")?;
     writeln!(
         out,
         "  culprit    3 threads that never rest, on CPU {stage}, with equal weight"
     )?;
     match places.aside {
-        Some(cpu) => writeln!(out, "  bystander  1 thread that never rests, on CPU {cpu}")?,
+        Some(cpu) => writeln!(
+            out,
+            "  bystander  1 thread that hardly ever rests, on CPU {cpu}"
+        )?,
         None => writeln!(out, "  (no bystander: there is only one CPU to run on)")?,
     }
     writeln!(
