@@ -1,5 +1,6 @@
 //! What holds for every window, however odd.
 
+use super::sim::{Does, Sim};
 use super::world::World;
 use crate::verdict::{coverage, judge};
 use dunnage_model::cpuset::CpuSet;
@@ -175,6 +176,28 @@ proptest! {
                 world.waited(*victim, *other, 0, 10.0 * weights[*other] / total);
             }
         }
+        let judgement = judge(&world.exact());
+        prop_assert!(judgement.verdicts.iter().all(|verdict| verdict.cause == Cause::Itself), "{judgement:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Request-like parties that fill no more than six tenths of a CPU meet each other at random.
+    #[test]
+    fn light_parties_do_not_accuse_each_other(
+        parties in prop::collection::vec((0.001f64..0.003, 5.0f64..20.0), 2..6),
+    ) {
+        let load: f64 = parties.iter().map(|(_, ratio)| 1.0 / ratio).sum();
+        let stretch = (load / 0.6).max(1.0);
+        let mut world = World::new(1, 4.0);
+        let mut sim = Sim::new(1);
+        for (i, (work, ratio)) in parties.iter().enumerate() {
+            let party = world.container(&format!("p{i}"));
+            sim.tasks(party, 0, 1, Does::Ticks(*work, work * ratio * stretch));
+        }
+        sim.run(&mut world, 4.0);
         let judgement = judge(&world.exact());
         prop_assert!(judgement.verdicts.iter().all(|verdict| verdict.cause == Cause::Itself), "{judgement:?}");
     }
