@@ -1,6 +1,5 @@
 //! The newcomer's first command: right, and clean behind itself however it ends.
 
-use crate::commands::{end, ended};
 use anyhow::{Context, Result, ensure};
 use dunnage_tests::cgroups::{named, processes_below};
 use dunnage_tests::document::{at, text};
@@ -74,11 +73,11 @@ fn demo_cleans_up_after_sigkill() -> Result<()> {
 
 fn leaves_nothing_after(signal: Signal) -> Result<()> {
     let _alone = machine()?;
-    let mut child = dunnage(&["demo", "--for", "20s"]).spawn()?;
-    let folder = format!("dunnage-demo-{}", child.id());
+    let running = dunnage(&["demo", "--for", "20s"]).spawn()?;
+    let folder = format!("dunnage-demo-{}", running.pid());
     let loads = started(&folder).context("the demo's own cgroups with processes in them")?;
-    end(&child, signal)?;
-    ended(&mut child, Duration::from_secs(5))?;
+    running.send(signal)?;
+    running.finish(Duration::from_secs(5))?;
 
     let start = Instant::now();
     loop {
