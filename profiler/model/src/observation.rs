@@ -296,8 +296,8 @@ pub enum Owner {
     V2(u64),
     /// Tasks whose v2 cgroup is the root, by the kernfs id of their v1 cpu cgroup.
     V1(u64),
-    /// A process (thread group id) of the root cgroup.
-    RootProcess(u32),
+    /// Processes of the root cgroup that run one command, by a hash of the command's name.
+    RootCommand(u64),
     /// Kernel threads of the root cgroup.
     Kernel,
     /// Tasks that found no place in the kernel-side table; counted, never lost.
@@ -336,7 +336,7 @@ pub struct OwnerWindow {
     pub owner: Owner,
     /// The cgroup's path, also where the cgroup is gone by now; `None` where nobody saw it.
     pub path: Option<Arc<str>>,
-    /// `comm` of a root process.
+    /// `comm` of a root command.
     pub command: Option<Arc<str>>,
     /// Ran, and waited on the run queue, per CPU; only CPUs with either.
     pub cpus: Vec<OwnerCpu>,

@@ -15,17 +15,11 @@ use dunnage_model::observation::{
     CgroupLayout, CgroupReading, Host, Observation, Owner, SchedWindow, Snapshot, SocketTraffic,
 };
 use dunnage_model::units::Nanos;
-use nix::errno::Errno;
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Two windows share a snapshot where the second begins at most this long after the first ended.
 const SHARED: Nanos = Nanos(50_000_000);
-/// Processes of the root cgroup that stand still are looked after in every so many windows.
-const LOOK_AFTER_PROCESSES: u32 = 8;
 
 /// Why nothing can be observed at all.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +52,6 @@ pub struct Collector {
     sockets: Option<Sockets>,
     registry: Registry,
     notices: Vec<Gap>,
-    windows: u32,
     last: Option<Snapshot>,
 }
 
@@ -89,7 +82,6 @@ impl Collector {
             sockets: None,
             registry: Registry::new(if v1_cpu { v1_hierarchy(root) } else { None }),
             notices: Vec::new(),
-            windows: 0,
             last: None,
             cgroups,
         };
@@ -187,14 +179,12 @@ impl Collector {
     }
 
     fn boundary(&mut self) -> Boundary {
-        self.windows = self.windows.wrapping_add(1);
         self.learn_events();
         let (monotonic, unix) = (clock::monotonic(), clock::realtime());
-        let naming = Naming {
-            registry: &self.registry,
-            look_after_processes: self.windows.is_multiple_of(LOOK_AFTER_PROCESSES),
-        };
-        let mut sched = self.sched.as_mut().map(|probe| probe.window(&naming));
+        let mut sched = self
+            .sched
+            .as_mut()
+            .map(|probe| probe.window(&self.registry));
         let sockets = self.sockets.as_mut().map(Sockets::window);
         let (machine, mut gaps) = self.machine.read();
         let (cgroups, cgroup_gaps) = self.read_cgroups(sched.as_ref());
@@ -267,29 +257,6 @@ impl Collector {
 
 /// What helps where the scheduling program was refused.
 const REMEDY: &str = "it needs CAP_BPF and CAP_PERFMON and a kernel with BTF (`dunnage doctor` says more); without it, blame is only correlated";
-
-/// The registry, and the process table for processes of the root cgroup.
-struct Naming<'a> {
-    registry: &'a Registry,
-    look_after_processes: bool,
-}
-
-impl Names for Naming<'_> {
-    fn path(&self, owner: Owner) -> Option<Arc<str>> {
-        self.registry.path(owner)
-    }
-
-    fn is_gone(&self, owner: Owner) -> bool {
-        match owner {
-            Owner::RootProcess(pid) => {
-                self.look_after_processes
-                    && i32::try_from(pid)
-                        .is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
-            }
-            _ => self.registry.is_gone(owner),
-        }
-    }
-}
 
 /// An error with all its causes, in one line.
 fn chain(error: &dyn std::error::Error) -> String {

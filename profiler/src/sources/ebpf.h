@@ -20,6 +20,9 @@ typedef long long s64;
 #define INLINE static __attribute__((always_inline)) inline
 /* A global function is verified once, on its own, and not again at every call. */
 #define GLOBAL __attribute__((noinline))
+/* Keeps the compiler from making one load out of two through different kinds of pointers, which the
+ * verifier refuses. */
+#define APART(value) __asm__ volatile("" : "+r"(value))
 #define RELOCATED __attribute__((preserve_access_index))
 
 /* Map definitions in BTF, as aya and libbpf read them. */
@@ -75,6 +78,7 @@ struct css_set {
 } RELOCATED;
 
 struct task_struct;
+struct mm_struct;
 
 struct rq {
     u64 clock;
@@ -95,6 +99,7 @@ struct sched_entity {
 struct sched_info {
     unsigned long pcount;
     u64 run_delay;
+    u64 last_arrival;
     u64 last_queued;
 } RELOCATED;
 
@@ -105,11 +110,11 @@ struct task_struct {
     struct sched_entity se;
     struct sched_info sched_info;
     int pid;
-    int tgid;
     u64 start_time;
     struct task_struct *group_leader;
     char comm[16];
     struct css_set *cgroups;
+    struct mm_struct *mm;
 } RELOCATED;
 
 #endif

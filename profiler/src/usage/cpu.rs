@@ -147,7 +147,7 @@ fn per_cpu(sched: &SchedWindow, books: &mut Books<'_>) {
 fn root_processes(observation: &Observation, books: &mut Books<'_>) {
     if let Some(sched) = &observation.sched {
         for window in &sched.owners {
-            if let (Owner::RootProcess(_), Some(&index)) =
+            if let (Owner::RootCommand(_), Some(&index)) =
                 (window.owner, books.owners.get(&window.owner))
             {
                 add(books, index, run(window));
@@ -199,7 +199,7 @@ fn rest(sched: Option<&SchedWindow>, machine: CpuTimes, books: &mut Books<'_>) {
             .parties
             .get(index)
             .is_some_and(|p| p.party.key.starts_with('?'));
-        if nameless && !matches!(window.owner, Owner::RootProcess(_)) {
+        if nameless && !matches!(window.owner, Owner::RootCommand(_)) {
             let time = run(window).min(left.since(kernel));
             add(books, index, time);
             left = left.since(time);

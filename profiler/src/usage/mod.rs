@@ -96,8 +96,6 @@ struct Books<'a> {
     parties: Vec<PartyUse>,
     by_key: HashMap<Arc<str>, usize>,
     owners: HashMap<Owner, usize>,
-    /// Names of root processes, by pid.
-    commands: HashMap<u32, Arc<str>>,
     kernel: usize,
     waited: Option<Nanos>,
 }
@@ -109,15 +107,10 @@ impl<'a> Books<'a> {
             parties: Vec::new(),
             by_key: HashMap::new(),
             owners: HashMap::new(),
-            commands: HashMap::new(),
             kernel: 0,
             waited: observation.sched.as_ref().map(|_| Nanos::ZERO),
         };
         books.kernel = books.account(&Arc::new(Party::kernel()));
-        let (before, after) = (&observation.before, &observation.after);
-        for process in before.root_processes.iter().chain(&after.root_processes) {
-            books.commands.insert(process.pid, process.command.clone());
-        }
         books
     }
 
@@ -176,7 +169,7 @@ impl<'a> Books<'a> {
         for window in &sched.owners {
             let index = match (window.owner, &window.path, &window.command) {
                 (Owner::V2(_) | Owner::V1(_), Some(path), _) => self.account_of_cgroup(path),
-                (Owner::RootProcess(_), _, Some(command)) => self.account_of_command(command),
+                (Owner::RootCommand(_), _, Some(command)) => self.account_of_command(command),
                 (owner, _, _) => self.account_of_owner(owner, tree),
             };
             self.owners.insert(window.owner, index);
@@ -196,10 +189,7 @@ impl<'a> Books<'a> {
         match owner {
             Owner::Kernel => self.kernel,
             Owner::Unknown => self.account_of_nobody("unattributed"),
-            Owner::RootProcess(pid) => match self.commands.get(&pid).cloned() {
-                Some(command) => self.account_of_command(&command),
-                None => self.account_of_nobody("vanished processes"),
-            },
+            Owner::RootCommand(_) => self.account_of_nobody("vanished processes"),
             Owner::V2(_) | Owner::V1(_) => match tree.path_of(owner) {
                 Some(path) => self.account_of_cgroup(&path),
                 None => self.account_of_nobody("vanished cgroup"),

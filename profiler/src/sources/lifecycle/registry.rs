@@ -138,7 +138,7 @@ impl Names for Registry {
             Owner::V1(_) | Owner::V2(_) => {
                 self.entries.get(&owner).is_none_or(|e| e.gone.is_some())
             }
-            Owner::RootProcess(_) | Owner::Kernel | Owner::Unknown => false,
+            Owner::RootCommand(_) | Owner::Kernel | Owner::Unknown => false,
         }
     }
 }

@@ -54,7 +54,7 @@ pub(super) const KERNEL: u32 = 2;
 pub(super) const RESERVED: u32 = 4;
 
 pub(super) const KEY_V1: u64 = 1 << 63;
-pub(super) const KEY_ROOT_PROCESS: u64 = 1 << 62;
+pub(super) const KEY_ROOT_COMMAND: u64 = 1 << 62;
 
 /// How large the tables are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub(super) struct Geometry {
 /// All maps of the program together stay below this.
 pub(super) const MAPS_LIMIT_BYTES: u64 = 32 << 20;
 /// One slot a task: `TASKS` times `struct task`.
-const TASKS_BYTES: u64 = 65_536 * 40;
+const TASKS_BYTES: u64 = 65_536 * 48;
 
 impl Geometry {
     /// The largest tables for `cpus` CPUs that stay below the limit, at most 8,192 owners and 4,096

@@ -12,7 +12,7 @@ use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use dunnage_model::observation::{BlamePair, Fidelity, Owner, OwnerWindow, SchedWindow};
 use dunnage_model::units::Nanos;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -142,43 +142,51 @@ impl Probe {
     /// Everything since the last call (or since loading).
     pub fn window(&mut self, names: &dyn Names) -> SchedWindow {
         let running = self.running();
-        let mut owners = Vec::new();
-        let mut by_index: HashMap<u32, usize> = HashMap::new();
-        let mut spills = Vec::new();
+        let mut found = Found::default();
+        let mut quiet = Vec::new();
         for index in (0..self.geometry.owners).filter(|i| *i != layout::IDLE) {
             let Some(owner) = self.owner(index) else {
                 continue;
             };
             let delta = self.totals.take(index, &running);
             if delta.is_empty() {
-                if index >= layout::RESERVED && names.is_gone(owner) {
-                    self.keys.store(index as usize, 0, 0);
-                    self.totals.clear(index);
-                }
-                continue;
+                quiet.push((index, owner));
+            } else {
+                found.add(
+                    delta.spilled.clone(),
+                    self.owner_window(index, owner, delta, names),
+                );
             }
-            by_index.insert(index, owners.len());
-            if delta.spilled.iter().any(|s| *s > Nanos::ZERO) {
-                spills.push((owners.len(), delta.spilled.clone()));
-            }
-            owners.push(self.owner_window(index, owner, delta, names));
         }
         self.totals.close(&running);
         let mut cells = HashMap::new();
         self.pairs.take(&self.cpus, &mut cells);
-        let mut pairs = Vec::with_capacity(cells.len());
-        for ((victim, culprit), time) in cells {
-            let (Some(victim), Some(culprit)) = (self.owner(victim), self.owner(culprit)) else {
-                continue;
-            };
-            pairs.push(BlamePair {
-                victim,
-                culprit,
-                time: Nanos(time),
-            });
+        for (&(victim, culprit), &time) in &cells {
+            if let (Some(victim), Some(culprit)) = (self.owner(victim), self.owner(culprit)) {
+                let time = Nanos(time);
+                found.pairs.push(BlamePair {
+                    victim,
+                    culprit,
+                    time,
+                });
+            }
         }
-        apportion(&mut owners, &spills, &mut pairs);
-        let mut window = self.close(owners, pairs);
+        // Whoever is named in a pair is described, also where it did nothing else in this window.
+        let named: HashSet<u32> = cells
+            .keys()
+            .flat_map(|(victim, culprit)| [*victim, *culprit])
+            .collect();
+        for &(index, owner) in &quiet {
+            if named.contains(&index) {
+                let window = self.owner_window(index, owner, OwnerDelta::default(), names);
+                found.add(Vec::new(), window);
+            } else if index >= layout::RESERVED && names.is_gone(owner) {
+                self.keys.store(index as usize, 0, 0);
+                self.totals.clear(index);
+            }
+        }
+        apportion(&mut found.owners, &found.spills, &mut found.pairs);
+        let mut window = self.close(found.owners, found.pairs);
         balance(&mut window.owners, &window.pairs, |owner| names.path(owner));
         window
     }
@@ -254,9 +262,9 @@ impl Probe {
             _ => match self.keys.load(index as usize, 0) {
                 0 => None,
                 key if key & layout::KEY_V1 != 0 => Some(Owner::V1(key & !layout::KEY_V1)),
-                key if key & layout::KEY_ROOT_PROCESS != 0 => Some(Owner::RootProcess(
-                    u32::try_from(key & 0xffff_ffff).unwrap_or(0),
-                )),
+                key if key & layout::KEY_ROOT_COMMAND != 0 => {
+                    Some(Owner::RootCommand(key & !layout::KEY_ROOT_COMMAND))
+                }
                 key => Some(Owner::V2(key)),
             },
         }
@@ -269,7 +277,7 @@ impl Probe {
         delta: OwnerDelta,
         names: &dyn Names,
     ) -> OwnerWindow {
-        let command = matches!(owner, Owner::RootProcess(_)).then(|| self.command(index));
+        let command = matches!(owner, Owner::RootCommand(_)).then(|| self.command(index));
         OwnerWindow {
             owner,
             path: names.path(owner),
@@ -290,6 +298,24 @@ impl Probe {
         }
         let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
         String::from_utf8_lossy(&bytes[..end]).into()
+    }
+}
+
+/// What one read of the tables gives.
+#[derive(Default)]
+struct Found {
+    owners: Vec<OwnerWindow>,
+    pairs: Vec<BlamePair>,
+    /// By place in `owners`: waits per CPU that found no place in the table of pairs.
+    spills: Vec<(usize, Vec<Nanos>)>,
+}
+
+impl Found {
+    fn add(&mut self, spilled: Vec<Nanos>, window: OwnerWindow) {
+        if spilled.iter().any(|s| *s > Nanos::ZERO) {
+            self.spills.push((self.owners.len(), spilled));
+        }
+        self.owners.push(window);
     }
 }
 

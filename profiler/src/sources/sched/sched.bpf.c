@@ -9,7 +9,7 @@
  *
  * Each CPU keeps a ring of who ran until when. At switch-in the ring is walked back over the wait
  * that ends now, and each interval is charged to its owner. What falls off the ring is summed by owner
- * over stretches of some 1 ms in a second ring, so that two parties that switch to and fro 400,000
+ * over stretches of some 4 ms in a second ring, so that two parties that switch to and fro 400,000
  * times a second do not wipe out what a third one must be told. A task that moves to another CPU while
  * it waits has the part before the move charged at sched_migrate_task, on the CPU it leaves. What
  * the kernel's own run_delay holds and this program did not see is counted as unexplained, so the
@@ -25,7 +25,7 @@
 
 #define RING 64                  /* intervals a CPU remembers one by one; a power of two */
 #define STRETCHES 128            /* and, before those, stretches; a power of two */
-#define STRETCH_NS 1048576       /* a stretch is closed when it is this long, */
+#define STRETCH_NS 4194304       /* a stretch is closed when it is this long, */
 #define STRETCH_OWNERS 8         /* or when this many have run in it and another comes */
 #define TASKS 65536              /* one slot a task, by pid; a power of two */
 #define BUCKETS 16               /* lengths of waits, by powers of two from 1,024 ns */
@@ -38,9 +38,9 @@
 #define KERNEL 2
 #define RESERVED 4
 
-/* What kind of owner a key names; the rest of the bits are a kernfs id or a thread group id. */
+/* What kind of owner a key names; the rest of the bits are a kernfs id or a hash of a command. */
 #define KEY_V1 (1ULL << 63)
-#define KEY_ROOT_PROCESS (1ULL << 62)
+#define KEY_ROOT_COMMAND (1ULL << 62)
 
 /* Set by user space before loading. */
 volatile const u32 owner_mask = 1023;  /* number of owners - 1, a power of two - 1 */
@@ -111,12 +111,13 @@ struct task {
     u64 tag;       /* start time and epoch: tells a reused pid and a pause */
     u64 delay;     /* run_delay that is accounted for */
     u64 throttle;  /* throttle clock when it was switched out runnable; 0 is unknown */
-    u64 set;       /* the css_set that `owner` was found for */
+    u64 set;       /* the css_set and the address space that `owner` was found for */
+    u64 space;
     u64 owner;
 };
 
 struct name {
-    char comm[16];
+    u64 comm[2];
 };
 
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct cpu); } cpus SEC(".maps");
@@ -129,7 +130,7 @@ struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, TASKS); MAP_TYPE(
 enum cgroup_subsys_id { cpu_cgrp_id = 1 };
 
 /* Finds the index of a key, or gives it one. At most 8 probes: a full table gives UNKNOWN. */
-INLINE u32 index_of(u64 key, struct task_struct *task)
+INLINE u32 index_of(u64 key, const struct name *name)
 {
     u32 start = (u32)((key * 0x9E3779B97F4A7C15ULL) >> 32) >> owner_shift;
     for (u32 i = 0; i < 8; i++) {
@@ -146,12 +147,9 @@ INLINE u32 index_of(u64 key, struct task_struct *task)
             u64 old = __sync_val_compare_and_swap(there, 0, key);
             if (old != 0 && old != key)
                 continue;
-            if (key & KEY_ROOT_PROCESS) {
-                struct name *name = bpf_map_lookup_elem(&names, &index);
-                struct task_struct *leader = task->group_leader;
-                if (name && leader)
-                    bpf_probe_read_kernel(name->comm, sizeof(name->comm), &leader->comm);
-            }
+            struct name *place = name ? bpf_map_lookup_elem(&names, &index) : 0;
+            if (place)
+                *place = *name;
             return index;
         }
     }
@@ -163,28 +161,35 @@ INLINE u32 owner_of(struct task_struct *task)
     struct css_set *set = task->cgroups;
     struct cgroup *group = set->dfl_cgrp;
     if (!v2_absent && group->level > 0)
-        return index_of(group->kn->id, task);
+        return index_of(group->kn->id, 0);
     if (v1_cpu && ENUM_EXISTS(enum cgroup_subsys_id, cpu_cgrp_id)) {
         /* The place of the cpu controller is known only when the program is relocated. */
         struct cgroup_subsys_state *state = set->subsys[ENUM_VALUE(enum cgroup_subsys_id, cpu_cgrp_id)];
         struct cgroup *v1 = state->cgroup;
         if (v1->level > 0)
-            return index_of(v1->kn->id | KEY_V1, task);
+            return index_of(v1->kn->id | KEY_V1, 0);
     }
     if (task->flags & PF_KTHREAD)
         return KERNEL;
-    return index_of((u64)(u32)task->tgid | KEY_ROOT_PROCESS, task);
+    /* By command and not by process: a host that forks all the time would fill the table. */
+    struct name name = {};
+    struct task_struct *leader = task->group_leader;
+    bpf_probe_read_kernel(&name, sizeof(name), &leader->comm);
+    u64 hash = name.comm[0] * 0x9E3779B97F4A7C15ULL ^ name.comm[1] * 0xC2B2AE3D27D4EB4FULL;
+    hash ^= hash >> 29;
+    return index_of(hash >> 2 | KEY_ROOT_COMMAND, &name);
 }
 
 /* The owner of a task whose slot may know it already: a task that moves to another cgroup gets
- * another css_set. */
+ * another css_set, one that becomes another command another address space. */
 INLINE u32 owner_by_slot(struct task_struct *task, struct task *slot, u64 tag)
 {
-    u64 set = (u64)task->cgroups;
-    if (slot->tag == tag && slot->set == set)
+    u64 set = (u64)task->cgroups, space = (u64)task->mm;
+    if (slot->tag == tag && slot->set == set && slot->space == space)
         return slot->owner;
     u32 owner = owner_of(task);
     slot->set = set;
+    slot->space = space;
     slot->owner = owner;
     return owner;
 }
@@ -394,46 +399,85 @@ INLINE void add_to_stretch(struct cpu *cpu, struct interval *oldest)
     stretch->end = until;
 }
 
-INLINE void switch_out(struct cpu *cpu, u32 id, struct task_struct *prev, u64 now)
+/* The CPU ran `owner` since its last switch, until `until`. */
+INLINE void push(struct cpu *cpu, u32 id, u32 owner, u64 until)
 {
-    u32 owner = cpu->current_owner;
-    if (cpu->epoch != cpu->epoch_wanted) {
-        cpu->epoch = cpu->epoch_wanted;
-        cpu->begun = now;
-        cpu->last = now;
-        owner = prev->pid ? owner_of(prev) : IDLE;
-    } else if (cpu->current_pid != prev->pid) {
-        owner = prev->pid ? owner_of(prev) : IDLE; /* a switch that the kernel did not show */
-    }
     u64 position = cpu->position;
     struct interval *newest = &cpu->ring[(position - 1) & (RING - 1)];
     if (newest->owner == owner && position) {
-        newest->end = now;
+        newest->end = until;
     } else {
         struct interval *next = &cpu->ring[position & (RING - 1)];
         if (position >= RING)
             add_to_stretch(cpu, next);
-        next->end = now;
+        next->end = until;
         next->owner = owner;
         cpu->position = position + 1;
     }
     if (owner != IDLE) {
         struct total *total = total_of(id, owner);
         if (total) {
-            total->run += now - cpu->last;
-            total->last_out = now;
-        }
-        u64 clock = throttle_clock(prev);
-        if (clock) {
-            u32 at = (u32)prev->pid & (TASKS - 1);
-            struct task *slot = bpf_map_lookup_elem(&tasks, &at);
-            if (slot && slot->tag == tag_of(prev, cpu->epoch))
-                slot->throttle = prev->__state == 0 ? clock : 0;
+            total->run += until - cpu->last;
+            total->last_out = until;
         }
     }
-    cpu->last = now;
-    /* Until the switch-in below, nobody has run since `last`. */
+    cpu->last = until;
+    /* Until somebody is switched in, nobody has run since `last`. */
     cpu->current_owner = IDLE;
+}
+
+/* Some kernels do not show every switch. The task that is switched out now came in at a time that it
+ * carries, and what its run_delay holds beyond what is accounted for is the wait that ended then. */
+INLINE void hidden_switch(struct cpu *cpu, u32 id, struct task_struct *prev, u64 now)
+{
+    u64 last = cpu->last, arrived = last;
+    if (prev->pid) {
+        u64 at = prev->sched_info.last_arrival;
+        APART(at);
+        if (at > last && at <= now)
+            arrived = at;
+    }
+    push(cpu, id, cpu->current_owner, arrived);
+    u32 at = (u32)prev->pid & (TASKS - 1);
+    struct task *slot = bpf_map_lookup_elem(&tasks, &at);
+    if (!slot || !prev->pid)
+        return;
+    u64 tag = tag_of(prev, cpu->epoch), delay = prev->sched_info.run_delay;
+    u32 owner = owner_by_slot(prev, slot, tag);
+    struct total *total = total_of(id, owner);
+    u64 wait = slot->tag == tag && delay > slot->delay ? delay - slot->delay : 0;
+    if (wait > arrived - cpu->begun)
+        wait = arrived - cpu->begun;
+    if (total && wait) {
+        total->wait += wait;
+        count_length(total, wait);
+        cpu->cut_start = cpu->cut_end = 0;
+        split_wait(cpu, total, id, id, owner, arrived, wait);
+    }
+    slot->tag = tag;
+    slot->delay = delay;
+    slot->throttle = 0;
+    cpu->current_owner = owner;
+}
+
+INLINE void switch_out(struct cpu *cpu, u32 id, struct task_struct *prev, u64 now)
+{
+    if (cpu->epoch != cpu->epoch_wanted) {
+        cpu->epoch = cpu->epoch_wanted;
+        cpu->begun = now;
+        cpu->last = now;
+        cpu->current_owner = prev->pid ? owner_of(prev) : IDLE;
+    } else if (cpu->current_pid != prev->pid) {
+        hidden_switch(cpu, id, prev, now);
+    }
+    push(cpu, id, cpu->current_owner, now);
+    u64 clock = prev->pid ? throttle_clock(prev) : 0;
+    if (clock) {
+        u32 at = (u32)prev->pid & (TASKS - 1);
+        struct task *slot = bpf_map_lookup_elem(&tasks, &at);
+        if (slot && slot->tag == tag_of(prev, cpu->epoch))
+            slot->throttle = prev->__state == 0 ? clock : 0;
+    }
 }
 
 INLINE void switch_in(struct cpu *cpu, u32 id, struct task_struct *next, u64 now)

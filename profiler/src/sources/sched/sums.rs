@@ -5,46 +5,67 @@ use dunnage_model::units::Nanos;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Splits what found no place in the table of pairs over who ran on that CPU in the window.
+/// Those who ran longest on a CPU; what they ran is nearly all that anybody waited for.
+const MOST_RUNNERS: usize = 64;
+
+/// Splits what found no place in the table of pairs over who ran most on that CPU in the window.
+/// `spills` are by place in `owners`, in step with its `cpus`.
 pub(super) fn apportion(
     owners: &mut [OwnerWindow],
     spills: &[(usize, Vec<Nanos>)],
     pairs: &mut Vec<BlamePair>,
 ) {
+    let runners = if spills.is_empty() {
+        HashMap::new()
+    } else {
+        runners(owners)
+    };
     for (victim, spilled) in spills {
-        for (slot, amount) in spilled
+        let victim = &mut owners[*victim];
+        for (at, amount) in spilled
             .iter()
             .enumerate()
             .filter(|(_, s)| **s > Nanos::ZERO)
         {
-            let cpu = owners[*victim].cpus[slot].cpu;
-            let ran: Vec<(Owner, u64)> = owners
-                .iter()
-                .flat_map(|o| {
-                    o.cpus
-                        .iter()
-                        .filter(|c| c.cpu == cpu)
-                        .map(|c| (o.owner, c.run.0))
-                })
-                .filter(|(_, run)| *run > 0)
-                .collect();
+            let ran = victim
+                .cpus
+                .get(at)
+                .and_then(|c| runners.get(&c.cpu))
+                .map_or(&[][..], Vec::as_slice);
             let all: u128 = ran.iter().map(|(_, run)| u128::from(*run)).sum();
             let mut left = amount.0;
-            for (culprit, run) in &ran {
-                let part = u64::try_from(u128::from(amount.0) * u128::from(*run) / all.max(1))
-                    .unwrap_or(0)
-                    .min(left);
+            for (culprit, run) in ran {
+                let part = u128::from(amount.0) * u128::from(*run) / all.max(1);
+                let part = u64::try_from(part).unwrap_or(left).min(left);
                 left -= part;
                 pairs.push(BlamePair {
-                    victim: owners[*victim].owner,
+                    victim: victim.owner,
                     culprit: *culprit,
                     time: Nanos(part),
                 });
             }
-            owners[*victim].unexplained += Nanos(left);
-            owners[*victim].apportioned += Nanos(amount.0 - left);
+            victim.unexplained += Nanos(left);
+            victim.apportioned += Nanos(amount.0 - left);
         }
     }
+}
+
+/// Who ran how long on each CPU, longest first, the longest [`MOST_RUNNERS`] alone.
+fn runners(owners: &[OwnerWindow]) -> HashMap<u32, Vec<(Owner, u64)>> {
+    let mut runners: HashMap<u32, Vec<(Owner, u64)>> = HashMap::new();
+    for owner in owners {
+        for cpu in owner.cpus.iter().filter(|c| c.run > Nanos::ZERO) {
+            runners
+                .entry(cpu.cpu)
+                .or_default()
+                .push((owner.owner, cpu.run.0));
+        }
+    }
+    for ran in runners.values_mut() {
+        ran.sort_unstable_by_key(|(_, run)| std::cmp::Reverse(*run));
+        ran.truncate(MOST_RUNNERS);
+    }
+    runners
 }
 
 /// Multiplies all amounts, for a window of which only a part was watched.

@@ -252,9 +252,10 @@ fn the_root_cgroup_is_split_into_commands_and_kernel() {
     assert_eq!(used(&charged, "kernel"), 2.0);
     assert_eq!(sum(&charged), charged.machine.busy());
 
-    let mut brief = owner(Owner::RootProcess(33), None, 2.0, 0.0);
+    let mut brief = owner(Owner::RootCommand(33), None, 2.0, 0.0);
     brief.command = Some(Arc::from("make"));
-    let known = owner(Owner::RootProcess(1), None, 1.0, 0.0);
+    let mut known = owner(Owner::RootCommand(1), None, 1.0, 0.0);
+    known.command = Some(Arc::from("sshd"));
     let kernel = owner(Owner::Kernel, None, 0.7, 0.0);
     observation.sched = sched(vec![brief, known, kernel], Vec::new());
     let charged = charge(&observation, &Names);
