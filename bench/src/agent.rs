@@ -9,7 +9,10 @@ use std::time::Duration;
 
 /// Commands that run all day, and what each reads.
 const AGENTS: [(&str, &[&str]); 2] = [
-    ("blame --watch", &["blame", "--watch", "--for", "1s", "--json"]),
+    (
+        "blame --watch",
+        &["blame", "--watch", "--for", "1s", "--json"],
+    ),
     ("ps --watch", &["ps", "--watch", "--for", "1s", "--json"]),
 ];
 
@@ -35,8 +38,20 @@ pub(crate) fn measure(binary: &Path, numbers: &[usize], seconds: u64) -> anyhow:
                 let (share, resident) = one(binary, arguments, seconds)?;
                 let state = if busy { "busy" } else { "idle" };
                 let note = format!("{resident:.1} MiB resident at most");
-                table.add(format!("{name}, {number} {state}"), share * 100.0, "% of a core", promised(name, number, busy), note);
-                table.add(format!("{name}, {number} {state}: resident"), resident, "MiB", Some(30.0), "VmHWM");
+                table.add(
+                    format!("{name}, {number} {state}"),
+                    share * 100.0,
+                    "% of a core",
+                    promised(name, number, busy),
+                    note,
+                );
+                table.add(
+                    format!("{name}, {number} {state}: resident"),
+                    resident,
+                    "MiB",
+                    Some(30.0),
+                    "VmHWM",
+                );
             }
         }
     }
@@ -59,7 +74,12 @@ fn one(binary: &Path, arguments: &[&str], seconds: u64) -> anyhow::Result<(f64, 
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .with_context(|| format!("starting {}: build it with `cargo build --release -p dunnage`", binary.display()))?;
+        .with_context(|| {
+            format!(
+                "starting {}: build it with `cargo build --release -p dunnage`",
+                binary.display()
+            )
+        })?;
     let agent = Agent(child);
     // Loading and the first walk are not what it costs all day.
     std::thread::sleep(Duration::from_secs(4));
@@ -74,13 +94,21 @@ fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     let mut sum = 0.0;
     for task in std::fs::read_dir(format!("/proc/{pid}/task")).context("the agent ended early")? {
         let text = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-        sum += text.split_whitespace().next().and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0) / 1e9;
+        sum += text
+            .split_whitespace()
+            .next()
+            .and_then(|t| t.parse::<f64>().ok())
+            .unwrap_or(0.0)
+            / 1e9;
     }
     Ok(sum)
 }
 
 fn peak_mib(pid: u32) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .context("no VmHWM")?;
     Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Hierarchies in which a container would have a folder.
-const HIERARCHIES: [&str; 7] = ["unified", "cpu", "cpuacct", "memory", "blkio", "pids", "cpuset"];
+const HIERARCHIES: [&str; 7] = [
+    "unified", "cpu", "cpuacct", "memory", "blkio", "pids", "cpuset",
+];
 
 /// A number of cgroups under one parent, each with one process.
 pub(crate) struct Cgroups {
@@ -18,12 +20,21 @@ pub(crate) struct Cgroups {
 impl Cgroups {
     /// Makes `count` cgroups; each holds a process that works `busy_ms` of every 100 ms.
     pub(crate) fn make(count: usize, busy_ms: u64, seconds: u64) -> anyhow::Result<Cgroups> {
-        let mut made = Cgroups { folders: Vec::new(), parents: Vec::new(), processes: Vec::new() };
+        let mut made = Cgroups {
+            folders: Vec::new(),
+            parents: Vec::new(),
+            processes: Vec::new(),
+        };
         for root in roots() {
             let parent = root.join(format!("dunnage-bench-{}", std::process::id()));
-            fs::create_dir(&parent).with_context(|| format!("making the cgroup {}", parent.display()))?;
+            fs::create_dir(&parent)
+                .with_context(|| format!("making the cgroup {}", parent.display()))?;
             if root.join("cgroup.controllers").exists() && root == Path::new("/sys/fs/cgroup") {
-                fs::write(parent.join("cgroup.subtree_control"), "+cpu +memory +io +pids").ok();
+                fs::write(
+                    parent.join("cgroup.subtree_control"),
+                    "+cpu +memory +io +pids",
+                )
+                .ok();
             }
             copy_cpuset(&root, &parent);
             made.parents.push(parent);
@@ -50,7 +61,8 @@ impl Cgroups {
             };
             let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
             for file in procs {
-                fs::write(&file, child.id().to_string()).with_context(|| format!("moving a load into {}", file.display()))?;
+                fs::write(&file, child.id().to_string())
+                    .with_context(|| format!("moving a load into {}", file.display()))?;
             }
             made.processes.push(child);
         }
@@ -76,7 +88,11 @@ fn roots() -> Vec<PathBuf> {
     if top.join("cgroup.controllers").exists() {
         return vec![top.to_owned()];
     }
-    HIERARCHIES.iter().map(|name| top.join(name)).filter(|root| root.join("cgroup.procs").exists()).collect()
+    HIERARCHIES
+        .iter()
+        .map(|name| top.join(name))
+        .filter(|root| root.join("cgroup.procs").exists())
+        .collect()
 }
 
 /// A version 1 cpuset takes no process before it has CPUs and memory nodes.

@@ -27,7 +27,10 @@ pub(crate) struct Figure {
 
 impl Table {
     pub(crate) fn new() -> Table {
-        Table { schema: "dunnage.bench/1", figures: Vec::new() }
+        Table {
+            schema: "dunnage.bench/1",
+            figures: Vec::new(),
+        }
     }
 
     pub(crate) fn add(
@@ -38,7 +41,13 @@ impl Table {
         promised: Option<f64>,
         note: impl Into<String>,
     ) {
-        self.figures.push(Figure { what: what.into(), value, unit, promised, note: note.into() });
+        self.figures.push(Figure {
+            what: what.into(),
+            value,
+            unit,
+            promised,
+            note: note.into(),
+        });
     }
 
     pub(crate) fn print(&self, json: bool) -> anyhow::Result<()> {
@@ -46,10 +55,18 @@ impl Table {
             println!("{}", serde_json::to_string(self)?);
             return Ok(());
         }
-        println!("{:<58} {:>10} {:<14} {:>9}  note", "what", "measured", "unit", "at most");
+        println!(
+            "{:<58} {:>10} {:<14} {:>9}  note",
+            "what", "measured", "unit", "at most"
+        );
         for figure in &self.figures {
-            let promised = figure.promised.map_or_else(|| "-".to_owned(), |p| format!("{p:.2}"));
-            println!("{:<58} {:>10.3} {:<14} {promised:>9}  {}", figure.what, figure.value, figure.unit, figure.note);
+            let promised = figure
+                .promised
+                .map_or_else(|| "-".to_owned(), |p| format!("{p:.2}"));
+            println!(
+                "{:<58} {:>10.3} {:<14} {promised:>9}  {}",
+                figure.what, figure.value, figure.unit, figure.note
+            );
         }
         Ok(())
     }

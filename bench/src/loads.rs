@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 /// CPU time of this process, all threads, in seconds.
 fn cpu_seconds() -> f64 {
     let seconds = |t: TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
-    getrusage(UsageWho::RUSAGE_SELF).map_or(0.0, |usage| seconds(usage.user_time()) + seconds(usage.system_time()))
+    getrusage(UsageWho::RUSAGE_SELF).map_or(0.0, |usage| {
+        seconds(usage.user_time()) + seconds(usage.system_time())
+    })
 }
 
 fn pin(cpu: usize) {
@@ -35,11 +37,17 @@ pub(crate) fn ping_pong(operations: u32) -> anyhow::Result<f64> {
     let before = cpu_seconds();
     hand_over(back_out, there_in, operations, true)?;
     let spent = cpu_seconds() - before;
-    echo.join().map_err(|_| anyhow::anyhow!("the echoing thread of the ping-pong failed"))??;
+    echo.join()
+        .map_err(|_| anyhow::anyhow!("the echoing thread of the ping-pong failed"))??;
     Ok(spent / f64::from(operations))
 }
 
-fn hand_over(mut from: PipeReader, mut to: PipeWriter, operations: u32, first: bool) -> std::io::Result<()> {
+fn hand_over(
+    mut from: PipeReader,
+    mut to: PipeWriter,
+    operations: u32,
+    first: bool,
+) -> std::io::Result<()> {
     let mut byte = [0_u8];
     for _ in 0..operations {
         if first {
@@ -75,15 +83,23 @@ pub(crate) fn requests(operations: u32) -> anyhow::Result<f64> {
         client.read_exact(&mut answer)?;
     }
     let spent = cpu_seconds() - before;
-    serving.join().map_err(|_| anyhow::anyhow!("the serving thread of the request load failed"))??;
+    serving
+        .join()
+        .map_err(|_| anyhow::anyhow!("the serving thread of the request load failed"))??;
     Ok(spent / f64::from(operations))
 }
 
 /// A fixed amount of arithmetic that the compiler cannot leave out.
 fn work(seed: &[u8], rounds: u32) -> u64 {
-    let mut hash = seed.iter().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    let mut hash = seed.iter().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
+        (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3)
+    });
     for round in 0..rounds {
-        hash = std::hint::black_box((hash ^ u64::from(round)).wrapping_mul(0x0100_0000_01b3).rotate_left(7));
+        hash = std::hint::black_box(
+            (hash ^ u64::from(round))
+                .wrapping_mul(0x0100_0000_01b3)
+                .rotate_left(7),
+        );
     }
     hash
 }

@@ -18,7 +18,11 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
 #[derive(Parser)]
-#[command(name = "dunnage-bench", about = "Measure what Dunnage costs on this host", version)]
+#[command(
+    name = "dunnage-bench",
+    about = "Measure what Dunnage costs on this host",
+    version
+)]
 struct Cli {
     #[command(subcommand)]
     what: What,
@@ -70,7 +74,11 @@ fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let table = match cli.what {
         What::Switch { rounds } => switch::measure(rounds)?,
-        What::Agent { binary, cgroups, seconds } => agent::measure(&binary, &cgroups, seconds)?,
+        What::Agent {
+            binary,
+            cgroups,
+            seconds,
+        } => agent::measure(&binary, &cgroups, seconds)?,
         What::Start { binary, rounds } => start::measure(&binary, rounds)?,
         What::Load { busy_ms, seconds } => {
             loads::pulse(busy_ms, seconds);

@@ -16,10 +16,20 @@ pub(crate) fn measure(binary: &Path, rounds: u32) -> anyhow::Result<Table> {
             .stderr(Stdio::null())
             .output()
             .with_context(|| format!("starting {}", binary.display()))?;
-        ensure!(output.status.success(), "blame ended with {}", output.status);
+        ensure!(
+            output.status.success(),
+            "blame ended with {}",
+            output.status
+        );
         seconds.push(began.elapsed().as_secs_f64());
     }
     let mut table = Table::new();
-    table.add("start to first verdict, --for 2s", median(&seconds), "s", Some(3.0), spread(&seconds));
+    table.add(
+        "start to first verdict, --for 2s",
+        median(&seconds),
+        "s",
+        Some(3.0),
+        spread(&seconds),
+    );
     Ok(table)
 }

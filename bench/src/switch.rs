@@ -34,7 +34,10 @@ fn load(what: Attached) -> anyhow::Result<Loaded> {
         Attached::Empty => {
             let btf = Btf::from_sys_fs()?;
             let mut ebpf = EbpfLoader::new().btf(Some(&btf)).load(EMPTY)?;
-            let program: &mut BtfTracePoint = ebpf.program_mut("on_switch").context("no empty program")?.try_into()?;
+            let program: &mut BtfTracePoint = ebpf
+                .program_mut("on_switch")
+                .context("no empty program")?
+                .try_into()?;
             program.load("sched_switch", &btf)?;
             program.attach()?;
             Loaded::Empty { _ebpf: ebpf }
@@ -42,8 +45,15 @@ fn load(what: Attached) -> anyhow::Result<Loaded> {
         Attached::Sched => {
             let cpus = u32::try_from(std::thread::available_parallelism()?.get())?;
             let v1_cpu = std::path::Path::new("/sys/fs/cgroup/cpu").exists();
-            let options = SchedOptions { cpus, v1_cpu, v2_absent: false, budget: Budget(1.0) };
-            Loaded::Sched { _probe: Box::new(Probe::load(&options)?) }
+            let options = SchedOptions {
+                cpus,
+                v1_cpu,
+                v2_absent: false,
+                budget: Budget(1.0),
+            };
+            Loaded::Sched {
+                _probe: Box::new(Probe::load(&options)?),
+            }
         }
     })
 }
@@ -57,11 +67,16 @@ fn kernel_statistics(names: &[&str]) -> (f64, f64) {
             newest.push((name, info.run_time().as_secs_f64(), info.run_count() as f64));
         }
     }
-    newest.iter().fold((0.0, 0.0), |(time, count), (_, t, c)| (time + t, count + c))
+    newest
+        .iter()
+        .fold((0.0, 0.0), |(time, count), (_, t, c)| (time + t, count + c))
 }
 
 /// Nanoseconds an event while `load` runs.
-fn cost_of_an_event(what: Attached, run: &dyn Fn() -> anyhow::Result<()>) -> anyhow::Result<(f64, f64)> {
+fn cost_of_an_event(
+    what: Attached,
+    run: &dyn Fn() -> anyhow::Result<()>,
+) -> anyhow::Result<(f64, f64)> {
     let _loaded = load(what)?;
     let names = ["on_switch", "on_migrate"];
     let (time_before, count_before) = kernel_statistics(&names);
@@ -84,14 +99,23 @@ fn cold() -> anyhow::Result<()> {
 pub(crate) fn measure(rounds: u32) -> anyhow::Result<Table> {
     let mut table = Table::new();
     statistics(&mut table, rounds.div_ceil(2))?;
-    slow_down(&mut table, "ping-pong pinned to one CPU", rounds, 3.0, &|| loads::ping_pong(PING_PONGS))?;
-    slow_down(&mut table, "request/response", rounds, 0.5, &|| loads::requests(REQUESTS))?;
+    slow_down(
+        &mut table,
+        "ping-pong pinned to one CPU",
+        rounds,
+        3.0,
+        &|| loads::ping_pong(PING_PONGS),
+    )?;
+    slow_down(&mut table, "request/response", rounds, 0.5, &|| {
+        loads::requests(REQUESTS)
+    })?;
     Ok(table)
 }
 
 fn statistics(table: &mut Table, rounds: u32) -> anyhow::Result<()> {
     let _statistics = enable_stats(Stats::RunTime)?;
-    let loads: [(&str, f64, &dyn Fn() -> anyhow::Result<()>); 2] = [("hot", 100.0, &ping_pong), ("cold", 300.0, &cold)];
+    let loads: [(&str, f64, &dyn Fn() -> anyhow::Result<()>); 2] =
+        [("hot", 100.0, &ping_pong), ("cold", 300.0, &cold)];
     for (name, promised, run) in loads {
         let (mut empty, mut sched, mut events) = (Vec::new(), Vec::new(), 0.0);
         for _ in 0..rounds {
@@ -100,8 +124,18 @@ fn statistics(table: &mut Table, rounds: u32) -> anyhow::Result<()> {
             sched.push(cost);
             events = count;
         }
-        let note = format!("empty program {:.0} ns; {}; {events:.0} events a round", median(&empty), spread(&sched));
-        table.add(format!("{name} switch, by the kernel's statistics"), median(&sched), "ns an event", Some(promised), note);
+        let note = format!(
+            "empty program {:.0} ns; {}; {events:.0} events a round",
+            median(&empty),
+            spread(&sched)
+        );
+        table.add(
+            format!("{name} switch, by the kernel's statistics"),
+            median(&sched),
+            "ns an event",
+            Some(promised),
+            note,
+        );
     }
     Ok(())
 }
@@ -127,7 +161,18 @@ fn slow_down(
         sched.push((with_sched / nothing - 1.0) * 100.0);
         difference.push((with_sched - with_empty) / nothing * 100.0);
     }
-    let note = format!("empty {:+.1} %, dunnage {:+.1} %; {}", median(&empty), median(&sched), spread(&difference));
-    table.add(format!("{name}: CPU time an operation above empty"), median(&difference), "points", Some(promised), note);
+    let note = format!(
+        "empty {:+.1} %, dunnage {:+.1} %; {}",
+        median(&empty),
+        median(&sched),
+        spread(&difference)
+    );
+    table.add(
+        format!("{name}: CPU time an operation above empty"),
+        median(&difference),
+        "points",
+        Some(promised),
+        note,
+    );
     Ok(())
 }

@@ -89,11 +89,20 @@ fn inner(path: &Path) -> impl Iterator<Item = &Path> {
 #[must_use]
 pub fn describe(root: &HostRoot, layout: CgroupLayout) -> Host {
     let unknown = || "unknown".to_owned();
-    let online = root.fact("/sys/devices/system/cpu/online").and_then(|list| CpuSet::parse(&list));
-    let cpus = online.and_then(|set| u32::try_from(set.len()).ok()).unwrap_or(1).max(1);
+    let online = root
+        .fact("/sys/devices/system/cpu/online")
+        .and_then(|list| CpuSet::parse(&list));
+    let cpus = online
+        .and_then(|set| u32::try_from(set.len()).ok())
+        .unwrap_or(1)
+        .max(1);
     Host {
-        name: root.fact("/proc/sys/kernel/hostname").unwrap_or_else(unknown),
-        kernel: root.fact("/proc/sys/kernel/osrelease").unwrap_or_else(unknown),
+        name: root
+            .fact("/proc/sys/kernel/hostname")
+            .unwrap_or_else(unknown),
+        kernel: root
+            .fact("/proc/sys/kernel/osrelease")
+            .unwrap_or_else(unknown),
         cpus,
         cgroup: layout,
     }
@@ -113,14 +122,22 @@ pub fn read_bounded(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
 /// terminal; close-on-exec is what the standard library always sets.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
-    regular(OpenOptions::new().read(true).custom_flags(flags).open(path)?)
+    regular(
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(path)?,
+    )
 }
 
 fn regular(file: File) -> io::Result<File> {
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        ))
     }
 }
 
@@ -146,9 +163,15 @@ mod tests {
     fn paths_stay_below_the_root() {
         let root = HostRoot::new("/host");
         assert_eq!(root.path("/proc/stat"), Path::new("/host/proc/stat"));
-        assert_eq!(root.path("/../../etc/shadow"), Path::new("/host/etc/shadow"));
+        assert_eq!(
+            root.path("/../../etc/shadow"),
+            Path::new("/host/etc/shadow")
+        );
         assert!(!root.is_own());
-        assert_eq!(HostRoot::default().path("/proc/stat"), Path::new("/proc/stat"));
+        assert_eq!(
+            HostRoot::default().path("/proc/stat"),
+            Path::new("/proc/stat")
+        );
         assert!(HostRoot::default().is_own());
     }
 
@@ -169,11 +192,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert_eq!(read_bounded(&fifo, 10).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(
+            read_bounded(&fifo, 10).unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
+        );
         assert!(read_bounded(Path::new("/dev/zero"), 10).is_err());
         let long = dir.path().join("long");
         std::fs::write(&long, [0u8; 11]).unwrap();
-        assert_eq!(read_bounded(&long, 10).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(
+            read_bounded(&long, 10).unwrap_err().kind(),
+            io::ErrorKind::FileTooLarge
+        );
         assert_eq!(read_bounded(&long, 11).unwrap().len(), 11);
     }
 
@@ -181,7 +210,10 @@ mod tests {
     fn what_the_host_does_not_tell_is_unknown() {
         let dir = tempfile::tempdir().unwrap();
         let host = describe(&HostRoot::new(dir.path()), CgroupLayout::None);
-        assert_eq!((host.name.as_str(), host.kernel.as_str(), host.cpus), ("unknown", "unknown", 1));
+        assert_eq!(
+            (host.name.as_str(), host.kernel.as_str(), host.cpus),
+            ("unknown", "unknown", 1)
+        );
         let own = describe(&HostRoot::default(), CgroupLayout::V2);
         assert_ne!(own.kernel, "unknown");
         assert!(own.cpus >= 1);

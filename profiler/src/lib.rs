@@ -10,7 +10,10 @@ pub mod clock;
 pub mod host;
 pub mod stop;
 /// Every system call that needs `unsafe`, and nothing else.
-#[expect(unsafe_code, reason = "the one place where it is allowed; each block says why it is sound")]
+#[expect(
+    unsafe_code,
+    reason = "the one place where it is allowed; each block says why it is sound"
+)]
 pub mod sys;
 
 pub mod sources;

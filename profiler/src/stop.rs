@@ -24,11 +24,13 @@ impl Stop {
         let stop = Stop::new();
         let raised = stop.clone();
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            for _ in signals.forever() {
-                raised.raise();
-            }
-        })?;
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                for _ in signals.forever() {
+                    raised.raise();
+                }
+            })?;
         Ok(stop)
     }
 
@@ -54,7 +56,12 @@ impl Stop {
             if left.is_zero() {
                 return false;
             }
-            raised = self.0.1.wait_timeout(raised, left).unwrap_or_else(PoisonError::into_inner).0;
+            raised = self
+                .0
+                .1
+                .wait_timeout(raised, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         true
     }

@@ -96,8 +96,9 @@ impl OwnCgroup {
     /// A command that runs `arguments` inside.
     #[must_use]
     pub fn command(&self, arguments: &[&OsStr]) -> Command {
-        // The shell counts the folders, because a folder's name may be anything.
-        let enter = r#"n=$1; shift; while [ "$n" -gt 0 ]; do echo $$ >"$1/cgroup.procs" || exit 97; shift; n=$((n-1)); done; exec "$@""#;
+        // The shell counts the folders, because a folder's name may be anything, and tells the load
+        // what its task had used before.
+        let enter = r#"n=$1; shift; while [ "$n" -gt 0 ]; do echo $$ >"$1/cgroup.procs" || exit 97; shift; n=$((n-1)); done; read -r RAN_BEFORE WAITED_BEFORE rest </proc/$$/schedstat; export RAN_BEFORE WAITED_BEFORE; exec "$@""#;
         let mut command = Command::new("sh");
         let folders = self.folders();
         command

@@ -100,6 +100,43 @@ pub fn cleared(blame: &Value) -> Result<Vec<&str>> {
         .collect()
 }
 
+/// A `dunnage.blame/1` document in a few lines, for the message of a test that fails.
+#[must_use]
+pub fn summary(blame: &Value) -> String {
+    let mut lines = vec![format!("coverage {}", blame["coverage"])];
+    for verdict in blame["verdicts"].as_array().into_iter().flatten() {
+        let culprits = verdict["culprits"].as_array().into_iter().flatten().take(4);
+        let culprits: Vec<String> = culprits
+            .map(|culprit| {
+                format!(
+                    "{} {:.3}",
+                    name(&culprit["party"]),
+                    culprit["share"].as_f64().unwrap_or(f64::NAN)
+                )
+            })
+            .collect();
+        lines.push(format!(
+            "{} loses {} ({}) by {}: {}\n    {}\n    {}",
+            name(&verdict["victim"]),
+            verdict["harm"]["seconds"],
+            verdict["harm"]["fraction"],
+            verdict["cause"],
+            culprits.join(", "),
+            verdict["evidence"],
+            verdict["facts"],
+        ));
+    }
+    for entry in blame["cleared"].as_array().into_iter().flatten() {
+        lines.push(format!(
+            "cleared: {}: {}",
+            name(&entry["party"]),
+            entry["why"]
+        ));
+    }
+    lines.push(format!("gaps {}", blame["gaps"]));
+    lines.join("\n")
+}
+
 fn short(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(400) {

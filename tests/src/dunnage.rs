@@ -1,6 +1,8 @@
 //! The command under test: run with a time limit, read as text or JSON.
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::ffi::OsString;
 use std::io::Read;
@@ -78,7 +80,7 @@ impl Dunnage {
     }
 
     /// Starts it without waiting.
-    pub fn spawn(&self) -> Result<Child> {
+    pub fn spawn(&self) -> Result<Running> {
         let binary = self.binary.clone().map_or_else(binary, Ok)?;
         let mut words = self.prefix.clone();
         words.push(binary.into());
@@ -91,53 +93,39 @@ impl Dunnage {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        command
+        let start = Instant::now();
+        let mut child = command
             .spawn()
-            .with_context(|| format!("start {command:?}"))
+            .with_context(|| format!("start {command:?}"))?;
+        let stdout = read_aside(child.stdout.take())?;
+        let stderr = read_aside(child.stderr.take())?;
+        Ok(Running {
+            name: self.to_string(),
+            child,
+            stdout,
+            stderr,
+            start,
+        })
+    }
+
+    /// Starts it for a reader that goes away at once; its standard error is read on.
+    pub fn spawn_unread(&self) -> Result<Child> {
+        let mut command = Command::new(binary()?);
+        command
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("start {command:?}"))?;
+        drop(child.stdout.take());
+        Ok(child)
     }
 
     /// Runs it to its end. A run over its limit is killed and is an error.
     pub fn run(&self) -> Result<Outcome> {
-        let start = Instant::now();
-        let mut child = self.spawn()?;
-        let stdout = child.stdout.take().context("standard output is a pipe")?;
-        let stderr = child.stderr.take().context("standard error is a pipe")?;
-        let out = thread::spawn(move || read_all(stdout));
-        let err = thread::spawn(move || read_all(stderr));
-        let status = loop {
-            if let Some(status) = child.try_wait()? {
-                break Some(status);
-            }
-            if start.elapsed() > self.limit {
-                child.kill()?;
-                child.wait()?;
-                break None;
-            }
-            thread::sleep(Duration::from_millis(5));
-        };
-        let took = start.elapsed();
-        let read = |reader: thread::JoinHandle<std::io::Result<Vec<u8>>>| -> Result<Vec<u8>> {
-            Ok(reader
-                .join()
-                .map_err(|_| anyhow::anyhow!("the reader of a pipe panicked"))??)
-        };
-        let (stdout, stderr) = (
-            read(out)?,
-            String::from_utf8_lossy(&read(err)?).into_owned(),
-        );
-        match status {
-            Some(status) => Ok(Outcome {
-                status: status.code(),
-                stdout,
-                stderr,
-                took,
-            }),
-            None => bail!(
-                "{self} did not end within {:?}; it said:\n{}{stderr}",
-                self.limit,
-                String::from_utf8_lossy(&stdout)
-            ),
-        }
+        self.spawn()?.finish(self.limit)
     }
 
     /// Runs it, expects exit status 0, and reads the one JSON document it prints.
@@ -176,8 +164,84 @@ impl Outcome {
     }
 }
 
-fn read_all(mut pipe: impl Read) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    pipe.read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// A command that has been started. What it prints is read on the side, so that no pipe fills up.
+#[derive(Debug)]
+pub struct Running {
+    name: String,
+    child: Child,
+    stdout: Reader,
+    stderr: Reader,
+    start: Instant,
+}
+
+type Reader = thread::JoinHandle<std::io::Result<Vec<u8>>>;
+
+impl Running {
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    pub fn send(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.pid())?);
+        kill(pid, signal).with_context(|| format!("send {signal} to {pid}"))
+    }
+
+    /// Waits for its end, at most `patience` from now; then it is killed and that is an error.
+    pub fn finish(mut self, patience: Duration) -> Result<Outcome> {
+        let end = Instant::now() + patience;
+        let status = loop {
+            if let Some(status) = self.child.try_wait()? {
+                break Some(status);
+            }
+            if Instant::now() > end {
+                self.child.kill()?;
+                self.child.wait()?;
+                break None;
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        let took = self.start.elapsed();
+        let (stdout, stderr) = (read_whole(self.stdout)?, read_whole(self.stderr)?);
+        let stderr = String::from_utf8_lossy(&stderr).into_owned();
+        match status {
+            Some(status) => Ok(Outcome {
+                status: status.code(),
+                stdout,
+                stderr,
+                took,
+            }),
+            None => bail!(
+                "{} did not end within {patience:?}; it said:\n{}{stderr}",
+                self.name,
+                String::from_utf8_lossy(&stdout)
+            ),
+        }
+    }
+}
+
+/// What a reader has read, once the other end is closed by all that held it.
+fn read_whole(reader: Reader) -> Result<Vec<u8>> {
+    let end = Instant::now() + Duration::from_secs(5);
+    while !reader.is_finished() {
+        ensure!(
+            Instant::now() < end,
+            "something that the command started still holds its output 5 s after its end"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(reader
+        .join()
+        .map_err(|_| anyhow::anyhow!("the reader of a pipe panicked"))??)
+}
+
+fn read_aside<P: Read + Send + 'static>(pipe: Option<P>) -> Result<Reader> {
+    let mut pipe = pipe.context("the output is a pipe")?;
+    Ok(thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }))
 }

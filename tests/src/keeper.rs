@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -34,6 +35,8 @@ impl Keeper {
             .arg(folder)
             .args(command)
             .envs(environment.iter().copied())
+            // Ctrl-C reaches the tests; what they keep then ends in its own order.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -5,6 +5,7 @@ use dunnage_tests::document::{at, list, number, text};
 use dunnage_tests::dunnage::dunnage;
 use dunnage_tests::engine::{Container, Engine, Spec, docker};
 use dunnage_tests::machine::{machine, two_cpus};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::thread::sleep;
 use std::time::Duration;
@@ -198,13 +199,17 @@ fn victim_chooses_whose_verdicts_are_shown() -> Result<()> {
 #[test]
 fn watch_prints_one_document_a_line_until_it_is_told_to_end() -> Result<()> {
     let _alone = machine()?;
-    let mut child = dunnage(&["blame", "--watch", "--json", "--for", "1s"]).spawn()?;
+    let running = dunnage(&["blame", "--watch", "--json", "--for", "1s"]).spawn()?;
     sleep(Duration::from_millis(4500));
-    end(&child, nix::sys::signal::Signal::SIGINT)?;
-    let status = ended(&mut child, Duration::from_secs(3))?;
-    ensure!(status.success(), "ends with {status} after Ctrl-C");
-    let output =
-        std::io::read_to_string(child.stdout.take().context("standard output is a pipe")?)?;
+    running.send(Signal::SIGINT)?;
+    let outcome = running.finish(Duration::from_secs(3))?;
+    ensure!(
+        outcome.status == Some(0),
+        "ends with {:?} after Ctrl-C: {}",
+        outcome.status,
+        outcome.stderr
+    );
+    let output = outcome.text();
     let documents: Vec<Value> = output
         .lines()
         .map(serde_json::from_str)
@@ -227,15 +232,17 @@ fn watch_prints_one_document_a_line_until_it_is_told_to_end() -> Result<()> {
 #[test]
 fn an_interrupted_window_is_judged_as_far_as_it_went() -> Result<()> {
     let _alone = machine()?;
-    let mut child = dunnage(&["blame", "--json", "--for", "60s"]).spawn()?;
+    let running = dunnage(&["blame", "--json", "--for", "60s"]).spawn()?;
     sleep(Duration::from_millis(2500));
-    end(&child, nix::sys::signal::Signal::SIGINT)?;
-    let status = ended(&mut child, Duration::from_secs(3))?;
-    let output =
-        std::io::read_to_string(child.stdout.take().context("standard output is a pipe")?)?;
-    ensure!(status.success(), "ends with {status}: {output}");
-    let blame: Value = serde_json::from_str(&output)?;
-    let seconds = number(&blame, "window.seconds")?;
+    running.send(Signal::SIGINT)?;
+    let outcome = running.finish(Duration::from_secs(3))?;
+    ensure!(
+        outcome.status == Some(0),
+        "ends with {:?}: {}",
+        outcome.status,
+        outcome.stderr
+    );
+    let seconds = number(&outcome.json()?, "window.seconds")?;
     ensure!(
         (0.5..4.0).contains(&seconds),
         "a window of {seconds} s after an interruption at 2.5 s"
@@ -281,10 +288,8 @@ fn wrong_usage_exits_2_and_an_unreadable_host_1() -> Result<()> {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error_message() -> Result<()> {
-    let mut child = dunnage(&["ps", "--for", "500ms"]).spawn()?;
-    drop(child.stdout.take());
-    ended(&mut child, Duration::from_secs(10))?;
-    let stderr = std::io::read_to_string(child.stderr.take().context("standard error is a pipe")?)?;
+    let child = dunnage(&["ps", "--for", "500ms"]).spawn_unread()?;
+    let stderr = String::from_utf8(child.wait_with_output()?.stderr)?;
     ensure!(
         !stderr.contains("panicked") && !stderr.to_lowercase().contains("broken pipe"),
         "it says {stderr:?}"
@@ -362,29 +367,4 @@ fn harmed() -> Result<(Container<'static>, Container<'static>)> {
     )?;
     sleep(Duration::from_secs(1));
     Ok((web, batch))
-}
-
-/// Sends a signal to a child.
-pub(crate) fn end(child: &std::process::Child, signal: nix::sys::signal::Signal) -> Result<()> {
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id())?);
-    nix::sys::signal::kill(pid, signal).with_context(|| format!("send {signal} to {pid}"))
-}
-
-/// Waits for a child's end.
-pub(crate) fn ended(
-    child: &mut std::process::Child,
-    patience: Duration,
-) -> Result<std::process::ExitStatus> {
-    let start = std::time::Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
-        }
-        if start.elapsed() > patience {
-            child.kill()?;
-            child.wait()?;
-            anyhow::bail!("it did not end within {patience:?}");
-        }
-        sleep(Duration::from_millis(20));
-    }
 }

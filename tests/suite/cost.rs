@@ -5,13 +5,14 @@ use anyhow::{Context, Result, ensure};
 use dunnage_tests::cgroups::OwnCgroup;
 use dunnage_tests::dunnage::dunnage;
 use dunnage_tests::machine::{machine, read, schedstat, settles};
+use nix::sys::signal::Signal;
 use std::thread::sleep;
 use std::time::Duration;
 
 #[test]
 fn first_verdict_within_3_seconds_with_a_window_of_2() -> Result<()> {
     let _alone = machine()?;
-    settles(Duration::from_secs(30))?;
+    settles()?;
     let outcome = dunnage(&["blame", "--for", "2s"]).run()?;
     ensure!(
         outcome.status == Some(0),
@@ -36,12 +37,12 @@ fn watching_100_idle_cgroups_stays_small() -> Result<()> {
     let _idle: Vec<OwnCgroup> = (0..100)
         .map(|number| OwnCgroup::make(format!("{root}/{number}")))
         .collect::<Result<_>>()?;
-    let mut child =
+    let running =
         dunnage(&["blame", "--watch", "--json", "--for", "1s", "--no-engines"]).spawn()?;
     sleep(Duration::from_secs(3));
-    let measured = measure(child.id());
-    child.kill()?;
-    child.wait()?;
+    let measured = measure(running.pid());
+    running.send(Signal::SIGTERM)?;
+    running.finish(Duration::from_secs(5))?;
     let (share, kib) = measured?;
     ensure!(kib <= 30 * 1024, "resident are {kib} KiB");
     ensure!(share <= 0.02, "takes {:.2} % of a CPU", share * 100.0);

@@ -1,6 +1,5 @@
 //! The newcomer's first command: right, and clean behind itself however it ends.
 
-use crate::commands::{end, ended};
 use anyhow::{Context, Result, ensure};
 use dunnage_tests::cgroups::{named, processes_below};
 use dunnage_tests::document::{at, text};
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn demo_is_right_and_shows_the_truth_beside_the_verdict() -> Result<()> {
     let _alone = machine()?;
-    settles(Duration::from_secs(30))?;
+    settles()?;
     let outcome = dunnage(&["demo"]).run()?;
     ensure!(
         outcome.status == Some(0),
@@ -37,7 +36,7 @@ fn demo_is_right_and_shows_the_truth_beside_the_verdict() -> Result<()> {
 #[test]
 fn demo_json_has_verdict_and_truth() -> Result<()> {
     let _alone = machine()?;
-    settles(Duration::from_secs(30))?;
+    settles()?;
     let demo = dunnage(&["demo", "--json"]).json()?;
     ensure!(
         text(&demo, "schema")? == "dunnage.demo/1",
@@ -74,11 +73,11 @@ fn demo_cleans_up_after_sigkill() -> Result<()> {
 
 fn leaves_nothing_after(signal: Signal) -> Result<()> {
     let _alone = machine()?;
-    let mut child = dunnage(&["demo", "--for", "20s"]).spawn()?;
-    let folder = format!("dunnage-demo-{}", child.id());
+    let running = dunnage(&["demo", "--for", "20s"]).spawn()?;
+    let folder = format!("dunnage-demo-{}", running.pid());
     let loads = started(&folder).context("the demo's own cgroups with processes in them")?;
-    end(&child, signal)?;
-    ended(&mut child, Duration::from_secs(5))?;
+    running.send(signal)?;
+    running.finish(Duration::from_secs(5))?;
 
     let start = Instant::now();
     loop {

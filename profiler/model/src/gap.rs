@@ -12,6 +12,9 @@ pub struct Gap {
 impl Gap {
     /// A gap in `what`, because of `why`.
     pub fn new(what: impl Into<String>, why: impl Into<String>) -> Gap {
-        Gap { what: what.into(), why: why.into() }
+        Gap {
+            what: what.into(),
+            why: why.into(),
+        }
     }
 }

@@ -153,7 +153,7 @@ pub struct Cleared {
 /// All that was judged in one window.
 #[derive(Clone, Debug, Default)]
 pub struct Judgement {
-    /// Most harm first.
+    /// What others did first, then what parties do to themselves; most harm first in each.
     pub verdicts: Vec<Verdict>,
     /// Most use first.
     pub cleared: Vec<Cleared>,

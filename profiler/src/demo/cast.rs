@@ -59,6 +59,7 @@ impl Player {
             .spawn()
             .map_err(failed)?;
         let mut player = Player { role, child };
+        folders.confine(role, cpu);
         folders.join(role, player.child.id())?;
         let parent = i32::try_from(std::process::id()).unwrap_or(0);
         let orders = Orders { cpu, parent }.line();

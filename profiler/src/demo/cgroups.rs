@@ -15,6 +15,9 @@ pub(super) const ROLES: [&str; 3] = ["victim", "culprit", "bystander"];
 /// How every folder of a demo begins; the process id of its maker follows.
 pub(super) const PREFIX: &str = "dunnage-demo-";
 
+/// The version 1 controllers that matter: time is accounted, weights hold, places and memory show.
+const MATTER: [&str; 4] = ["cpu", "cpuacct", "cpuset", "memory"];
+
 /// One mounted hierarchy that the demo's tasks must be in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hierarchy {
@@ -44,10 +47,7 @@ pub(super) fn hierarchies(mountinfo: &str, own_cgroups: &str) -> Vec<Hierarchy> 
         let (Some(kind), Some(options)) = (filesystem.first(), filesystem.get(2)) else {
             continue;
         };
-        let controllers: Vec<&str> = options
-            .split(',')
-            .filter(|o| matches!(*o, "cpu" | "cpuacct" | "memory"))
-            .collect();
+        let controllers: Vec<&str> = options.split(',').filter(|o| MATTER.contains(o)).collect();
         let unified = *kind == "cgroup2";
         if !unified && (*kind != "cgroup" || controllers.is_empty()) {
             continue;
@@ -68,7 +68,7 @@ pub(super) fn hierarchies(mountinfo: &str, own_cgroups: &str) -> Vec<Hierarchy> 
             mount: PathBuf::from(unescaped(point)),
             own: below(&own, root),
             unified,
-            cpu: unified || controllers.iter().any(|c| c.starts_with("cpu")),
+            cpu: unified || controllers.iter().any(|c| matches!(*c, "cpu" | "cpuacct")),
         };
         found.push((key, hierarchy));
     }
@@ -198,15 +198,24 @@ impl Folders {
     fn make_in(&mut self, hierarchy: &Hierarchy, top: &Path) -> io::Result<()> {
         fs::create_dir(top)?;
         if hierarchy.unified {
-            self.enable_controllers(top)?;
+            self.enable_controllers(top);
         }
-        ROLES
-            .iter()
-            .try_for_each(|role| fs::create_dir(top.join(role)))
+        raise_weight(top);
+        let places = |folder: &Path| {
+            if !hierarchy.unified {
+                inherit_places(folder);
+            }
+        };
+        places(top);
+        for role in ROLES {
+            fs::create_dir(top.join(role))?;
+            places(&top.join(role));
+        }
+        Ok(())
     }
 
     /// Lets the roles compete as cgroups and not task by task, where the cpu controller is free.
-    fn enable_controllers(&mut self, top: &Path) -> io::Result<()> {
+    fn enable_controllers(&mut self, top: &Path) {
         let has = |folder: &Path, controller: &str| {
             fs::read_to_string(folder.join("cgroup.controllers"))
                 .is_ok_and(|text| text.split_whitespace().any(|word| word == controller))
@@ -221,12 +230,22 @@ impl Folders {
                 self.traces.lent_cpu = Some(control);
             }
         }
-        for controller in ["cpu", "memory"] {
+        for controller in ["cpu", "cpuset", "memory"] {
             if has(top, controller) {
-                fs::write(top.join("cgroup.subtree_control"), format!("+{controller}"))?;
+                let _ = fs::write(top.join("cgroup.subtree_control"), format!("+{controller}"));
             }
         }
-        Ok(())
+    }
+
+    /// Confines `role` to one CPU, where there is a cpuset controller: then it can also be seen from
+    /// outside who can meet whom. Its process stays on that CPU by itself in any case.
+    pub(super) fn confine(&self, role: &str, cpu: usize) {
+        for (_, top) in &self.made {
+            let path = top.join(role).join("cpuset.cpus");
+            if path.exists() {
+                let _ = fs::write(path, cpu.to_string());
+            }
+        }
     }
 
     /// Moves process `pid` into the cgroup of `role`, in every hierarchy.
@@ -248,6 +267,32 @@ impl Folders {
             Ok(())
         } else {
             Err(failure.unwrap_or(DemoError::NoHierarchy))
+        }
+    }
+}
+
+/// Gives the demo as a whole precedence for its few seconds: twenty times the default weight.
+/// Its roles stay equal among themselves, and a host with other work does not drown them; much more
+/// would starve the one that watches. Where there is no such file the demo does without.
+fn raise_weight(top: &Path) {
+    // v2 (default 100), v1 (default 1,024).
+    for (file, weight) in [("cpu.weight", "2000"), ("cpu.shares", "20480")] {
+        let path = top.join(file);
+        if path.exists() {
+            let _ = fs::write(path, weight);
+        }
+    }
+}
+
+/// A version 1 cpuset takes no process before it has CPUs and memory nodes
+/// (`Documentation/admin-guide/cgroup-v1/cpusets.rst`): it gets those of its parent.
+fn inherit_places(folder: &Path) {
+    let Some(parent) = folder.parent() else {
+        return;
+    };
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        if let Ok(all) = fs::read_to_string(parent.join(file)) {
+            let _ = fs::write(folder.join(file), all.trim());
         }
     }
 }

@@ -23,11 +23,15 @@ pub(super) const WATCHER: &str = "watcher";
 const LIMIT: Duration = Duration::from_secs(3_600);
 
 /// The victim's work for one request, in its own CPU time.
-pub(super) const WORK: Duration = Duration::from_millis(3);
+pub(super) const WORK: Duration = Duration::from_millis(2);
 /// How often a request comes.
 pub(super) const PERIOD: Duration = Duration::from_millis(10);
 /// The culprit's threads.
 pub(super) const CULPRIT_THREADS: usize = 3;
+/// The bystander is busy nine tenths of the time: more than the culprit can be, and on a small host
+/// the one who watches still comes to run.
+const BUSY: Duration = Duration::from_millis(18);
+const REST: Duration = Duration::from_millis(2);
 /// Ticks between two reports, so that the reports themselves cost nothing worth naming.
 const TICKS_PER_REPORT: u32 = 20;
 /// A victim that is this far behind drops requests, as a server with a full queue does.
@@ -94,7 +98,10 @@ pub fn load(role: &str, seconds: u64) -> Result<(), DemoError> {
             Ok(())
         }
         "bystander" => {
-            spin_until(end);
+            while Instant::now() < end {
+                spin_until(end.min(Instant::now() + BUSY));
+                thread::sleep(REST);
+            }
             Ok(())
         }
         _ => Err(DemoError::Role(role.to_owned())),
@@ -215,6 +222,6 @@ mod tests {
     #[test]
     fn work_is_measured_by_cpu_time() {
         let used = work();
-        assert!((3_000_000..30_000_000).contains(&used), "{used}");
+        assert!((2_000_000..30_000_000).contains(&used), "{used}");
     }
 }

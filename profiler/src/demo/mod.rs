@@ -13,6 +13,7 @@ mod check;
 mod cleanup;
 mod load;
 mod names;
+mod places;
 #[cfg(test)]
 mod sample;
 mod show;
@@ -28,9 +29,8 @@ use cast::{Launcher, Player, Watcher};
 use cgroups::Folders;
 use dunnage_model::usage::WindowUse;
 use dunnage_model::verdict::Judgement;
-use nix::sched::{CpuSet, sched_getaffinity};
 use nix::time::ClockId;
-use nix::unistd::Pid;
+use places::Places;
 use serde::Serialize;
 use std::fs;
 use std::io::{self, Write};
@@ -184,14 +184,14 @@ fn play_with(
     observe: &mut dyn FnMut(&str, Duration) -> anyhow::Result<Seen>,
     out: &mut dyn Write,
 ) -> anyhow::Result<DemoOutcome> {
-    let places = places()?;
+    let places = places::find()?;
     let mut stage = Stage::set(launcher)?;
     let folder = stage.folders.path.clone();
-    show::opening(out, &folder, places.0, places.1)?;
+    show::opening(out, &folder, places)?;
 
     // The loads end by themselves soon after the demo should have, whatever happens to it.
     let limit = (options.alone + options.together).as_secs() + 30;
-    stage.enter(launcher, "victim", places.0, limit)?;
+    stage.enter(launcher, "victim", places.stage, limit)?;
     let ticks = stage.players[0].ticks();
     thread::sleep(SETTLE);
     show::step(
@@ -205,8 +205,8 @@ fn play_with(
     pause(options.alone, stopped)?;
     let alone = (opened, monotonic());
 
-    stage.enter(launcher, "culprit", places.0, limit)?;
-    if let Some(cpu) = places.1 {
+    stage.enter(launcher, "culprit", places.stage, limit)?;
+    if let Some(cpu) = places.aside {
         stage.enter(launcher, "bystander", cpu, limit)?;
     }
     thread::sleep(SETTLE);
@@ -281,7 +281,7 @@ impl Clocks {
 fn measured(
     ticks: &[Tick],
     spans: [(u64, u64); 2],
-    (victim_cpu, bystander_cpu): (usize, Option<usize>),
+    places: Places,
     clocks: &Clocks,
 ) -> Result<Truth, DemoError> {
     let [alone, beside] = spans
@@ -292,28 +292,24 @@ fn measured(
         seconds: clocks.seconds,
         cpu_seconds: clocks.used(name),
     };
+    let culprit = actor("culprit", places.stage);
     Ok(Truth {
-        victim_cpu,
+        victim_cpu: places.stage,
         alone: alone?,
         beside: beside?,
-        culprit: actor("culprit", victim_cpu),
-        bystander: bystander_cpu.map(|cpu| actor("bystander", cpu)),
+        disturbed: culprit.share() < CULPRITS_PART,
+        culprit,
+        bystander: places.aside.map(|cpu| actor("bystander", cpu)),
     })
 }
 
+/// The culprit wants all that the victim leaves it, eight tenths of their CPU. Where it came to
+/// less than this, others took more than a tenth of it.
+const CULPRITS_PART: f64 = 0.7;
 /// How long a load is given to start and find its pace.
 const SETTLE: Duration = Duration::from_millis(300);
 /// The victim reports this often; the last report of a window comes after the window's end.
 const LAST_REPORT: Duration = Duration::from_millis(400);
-
-/// The CPU of victim and culprit, and the bystander's, out of those that this process may use.
-fn places() -> Result<(usize, Option<usize>), DemoError> {
-    let allowed = sched_getaffinity(Pid::from_raw(0))
-        .map_err(|e| DemoError::load("demo", "ask for its CPUs", e.into()))?;
-    let mut cpus = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false));
-    let first = cpus.next().unwrap_or(0);
-    Ok((first, cpus.next_back()))
-}
 
 fn monotonic() -> u64 {
     load::now(ClockId::CLOCK_MONOTONIC)

@@ -51,6 +51,7 @@ pub(super) fn truth() -> Truth {
         victim_cpu: 0,
         alone: phase(2.0, 0.0031, 0.01),
         beside: phase(5.0, 0.0098, 1.71),
+        disturbed: false,
         culprit: Actor {
             name: "culprit",
             cpu: 0,

@@ -1,5 +1,6 @@
 //! The demo's page of text: what was done, the truth, the verdict, and whether they agree.
 
+use super::places::Places;
 use super::truth::{Actor, Phase};
 use super::{DemoOutcome, check};
 use dunnage_model::verdict::Verdict;
@@ -7,25 +8,25 @@ use dunnage_tui::visible;
 use std::io::{self, Write};
 
 /// Says what is going to happen.
-pub(super) fn opening(
-    out: &mut dyn Write,
-    folder: &str,
-    victim_cpu: usize,
-    bystander_cpu: Option<usize>,
-) -> io::Result<()> {
+pub(super) fn opening(out: &mut dyn Write, folder: &str, places: Places) -> io::Result<()> {
+    let stage = places.stage;
     writeln!(out, "Three cgroups of our own in {folder}:")?;
+    writeln!(out, "  victim     2 ms of work every 10 ms, on CPU {stage}")?;
     writeln!(
         out,
-        "  victim     3 ms of work every 10 ms, on CPU {victim_cpu}"
+        "  culprit    3 threads that never rest, on CPU {stage}, with equal weight"
     )?;
-    writeln!(
-        out,
-        "  culprit    3 threads that never rest, on CPU {victim_cpu}, with equal weight"
-    )?;
-    match bystander_cpu {
-        Some(cpu) => writeln!(out, "  bystander  1 thread that never rests, on CPU {cpu}")?,
+    match places.aside {
+        Some(cpu) => writeln!(
+            out,
+            "  bystander  1 thread that hardly ever rests, on CPU {cpu}"
+        )?,
         None => writeln!(out, "  (no bystander: there is only one CPU to run on)")?,
     }
+    writeln!(
+        out,
+        "For these seconds they go before other work on these CPUs."
+    )?;
     writeln!(out)?;
     out.flush()
 }
@@ -93,7 +94,7 @@ fn actor_line(out: &mut dyn Write, actor: &Actor, beside: bool) -> io::Result<()
     } else {
         "a CPU of its own"
     };
-    let percent = 100.0 * actor.cpu_seconds / actor.seconds;
+    let percent = 100.0 * actor.share();
     writeln!(
         out,
         "  {:<11}ran {:.2} s of {:.2} s ({percent:.0} % of CPU {}, {place})",
@@ -130,13 +131,17 @@ fn verdict_lines(out: &mut dyn Write, verdict: &Verdict, window: f64) -> io::Res
 }
 
 fn conclusion(outcome: &DemoOutcome) -> &'static str {
-    match (outcome.right, outcome.seen.window.waits.is_some()) {
-        (true, true) => "Dunnage was right: it works on this host.",
-        (true, false) => {
+    let exact = outcome.seen.window.waits.is_some();
+    match (outcome.right, outcome.truth.disturbed, exact) {
+        (true, _, true) => "Dunnage was right: it works on this host.",
+        (true, _, false) => {
             "Dunnage was right, but without its eBPF part it only correlates. `dunnage doctor` says what is missing."
         }
-        (false, true) => "Dunnage was wrong. Please report this page and `dunnage doctor`.",
-        (false, false) => {
+        (false, true, _) => {
+            "This host is too busy for the demo: others took the victim's CPU, so it proves nothing. Try again in a quieter moment."
+        }
+        (false, false, true) => "Dunnage was wrong. Please report this page and `dunnage doctor`.",
+        (false, false, false) => {
             "Dunnage was wrong: its eBPF part does not run here. `dunnage doctor` says what is missing."
         }
     }
@@ -168,5 +173,13 @@ mod tests {
         ] {
             assert!(page.contains(line), "{line:?} is not in\n{page}");
         }
+    }
+    #[test]
+    fn a_busy_host_is_no_fault_of_dunnages() {
+        let mut outcome = sample::outcome("/dunnage-demo-7");
+        outcome.right = false;
+        assert!(conclusion(&outcome).starts_with("Dunnage was wrong."));
+        outcome.truth.disturbed = true;
+        assert!(conclusion(&outcome).contains("too busy for the demo"));
     }
 }

@@ -86,7 +86,7 @@ fn the_truth_is_measured_and_nothing_stays() {
     assert!(outcome.right, "{:?}", outcome.checks);
     assert!(!inside.is_empty());
     assert!(
-        truth.alone.requests >= 20 && truth.beside.requests >= 20,
+        truth.alone.requests >= 10 && truth.beside.requests >= 10,
         "{truth:?}"
     );
     assert!(
@@ -201,8 +201,17 @@ fn a_killed_demo_is_cleaned_up_behind() {
             .next()
     };
     wait_until(true);
-    thread::sleep(Duration::from_millis(600));
-    let child = victim(&left_by(pid)).expect("the victim sits in its cgroup");
+    let end = Instant::now() + Duration::from_secs(8);
+    let child = loop {
+        if let Some(child) = victim(&left_by(pid)) {
+            break child;
+        }
+        assert!(
+            Instant::now() < end,
+            "the victim never came to sit in its cgroup"
+        );
+        thread::sleep(Duration::from_millis(20));
+    };
     demo.kill().unwrap();
     demo.wait().unwrap();
     assert_eq!(wait_until(false), [] as [PathBuf; 0]);

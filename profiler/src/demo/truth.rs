@@ -71,6 +71,18 @@ pub struct Actor {
     pub cpu_seconds: f64,
 }
 
+impl Actor {
+    /// Its share of its CPU, 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        if self.seconds > 0.0 {
+            self.cpu_seconds / self.seconds
+        } else {
+            0.0
+        }
+    }
+}
+
 /// What really happened, known without any profiler.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Truth {
@@ -80,6 +92,9 @@ pub struct Truth {
     pub alone: Phase,
     /// The victim beside the culprit: the window that was judged.
     pub beside: Phase,
+    /// Whether others on this host took so much of that CPU that the culprit did not come to its
+    /// part. What Dunnage says then proves nothing, for or against it.
+    pub disturbed: bool,
     /// Who took the victim's CPU.
     pub culprit: Actor,
     /// Who was as busy and took nothing from the victim; left out on hosts with one CPU.

@@ -152,15 +152,16 @@ impl Names {
         }
     }
 
-    /// Whether nobody has told anything about the container at `path`.
+    /// Whether those who should know the container at `path` have not told anything: the kubelet's
+    /// runtime for one in a pod, anybody for the others.
     pub(super) fn is_unknown(&self, path: &str) -> bool {
-        match recognise::recognise(path) {
-            Some(seen) => self
-                .about(&path[..seen.root_len], &seen.id)
-                .next()
-                .is_none(),
-            None => self.by_path(path).is_none(),
-        }
+        let Some(seen) = recognise::recognise(path) else {
+            return self.by_path(path).is_none();
+        };
+        let has_cri = self.sources.iter().any(|told| told.kind == EngineKind::Cri);
+        let from_cri = seen.pod_uid.is_some() && has_cri;
+        let mut told = self.about(&path[..seen.root_len], &seen.id);
+        !told.any(|(told, _)| !from_cri || told.kind == EngineKind::Cri)
     }
 
     /// The sources that may speak about the container with this cgroup, most believed first. What

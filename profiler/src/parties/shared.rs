@@ -130,9 +130,9 @@ impl Shared {
             if !polled || (ask == Ask::Cheap && !is_cheap) {
                 continue;
             }
-            // One that does not answer at all is asked again by its own back-off.
-            if source.done >= source.wanted && matches!(source.state, EngineState::Answering { .. })
-            {
+            // A round under way may have passed by what is new. An engine that does not answer at
+            // all is asked again by its own back-off.
+            if matches!(source.state, EngineState::Answering { .. }) {
                 source.wanted += 1;
             }
             source.wake.notify_one();

@@ -124,7 +124,9 @@ impl Collector {
                 self.lifecycle = Some(lifecycle);
                 self.cgroups.trust_events(true);
             }
-            Err(error) => self.notices.push(Gap::new("names of short-lived cgroups", chain(&error))),
+            Err(error) => self
+                .notices
+                .push(Gap::new("names of short-lived cgroups", chain(&error))),
         }
         let unified = self.cgroups.mounts().of(Controller::Unified);
         if options.want.network
@@ -134,7 +136,8 @@ impl Collector {
                 Ok(sockets) => self.sockets = Some(sockets),
                 Err(error) => {
                     let why = format!("{}; it needs CAP_BPF and CAP_NET_ADMIN", chain(&error));
-                    self.notices.push(Gap::new("traffic of containers on the host's network", why));
+                    self.notices
+                        .push(Gap::new("traffic of containers on the host's network", why));
                 }
             }
         }
@@ -156,16 +159,31 @@ impl Collector {
     /// right after another continues where that one ended, so that nothing falls in between.
     pub fn observe(&mut self, length: Duration, stop: &Stop) -> Observation {
         let before = match self.last.take() {
-            Some(last) if clock::monotonic().since(last.monotonic) <= SHARED + last_sweep(&last) => last,
+            Some(last)
+                if clock::monotonic().since(last.monotonic) <= SHARED + last_sweep(&last) =>
+            {
+                last
+            }
             _ => self.boundary().snapshot,
         };
         let elapsed = Duration::from_nanos(clock::monotonic().since(before.monotonic).0);
         let _ = stop.wait(length.saturating_sub(elapsed));
-        let Boundary { snapshot: after, sched, sockets } = self.boundary();
+        let Boundary {
+            snapshot: after,
+            sched,
+            sockets,
+        } = self.boundary();
         self.last = Some(after.clone());
         let mut gaps = after.gaps.clone();
         gaps.extend(self.lost_events());
-        Observation { host: self.host.clone(), before, after, sched, sockets, gaps }
+        Observation {
+            host: self.host.clone(),
+            before,
+            after,
+            sched,
+            sockets,
+            gaps,
+        }
     }
 
     fn boundary(&mut self) -> Boundary {
@@ -181,20 +199,38 @@ impl Collector {
         let (machine, mut gaps) = self.machine.read();
         let (cgroups, cgroup_gaps) = self.read_cgroups(sched.as_ref());
         gaps.extend(cgroup_gaps);
-        self.registry.learn(&cgroups, self.lifecycle.is_none(), monotonic);
+        self.registry
+            .learn(&cgroups, self.lifecycle.is_none(), monotonic);
         if let Some(sched) = &mut sched {
             // Made since the events were read, and found by the walk.
             for owner in sched.owners.iter_mut().filter(|o| o.path.is_none()) {
                 owner.path = self.registry.path(owner.owner);
             }
         }
-        let root_processes = if self.sched.is_some() { Vec::new() } else { self.processes.read() };
-        let snapshot = Snapshot { monotonic, unix, machine, cgroups, root_processes, gaps };
-        Boundary { snapshot, sched, sockets }
+        let root_processes = if self.sched.is_some() {
+            Vec::new()
+        } else {
+            self.processes.read()
+        };
+        let snapshot = Snapshot {
+            monotonic,
+            unix,
+            machine,
+            cgroups,
+            root_processes,
+            gaps,
+        };
+        Boundary {
+            snapshot,
+            sched,
+            sockets,
+        }
     }
 
     fn learn_events(&mut self) {
-        let Some(lifecycle) = &mut self.lifecycle else { return };
+        let Some(lifecycle) = &mut self.lifecycle else {
+            return;
+        };
         let events = lifecycle.drain();
         if !events.is_empty() {
             self.cgroups.mark_changed();
@@ -206,16 +242,26 @@ impl Collector {
     }
 
     fn read_cgroups(&mut self, sched: Option<&SchedWindow>) -> (Vec<CgroupReading>, Vec<Gap>) {
-        let Some(sched) = sched else { return self.cgroups.read(self.want) };
+        let Some(sched) = sched else {
+            return self.cgroups.read(self.want);
+        };
         let ran: HashSet<Owner> = sched.owners.iter().map(|o| o.owner).collect();
         self.cgroups.read_active(self.want, &|v2, v1| {
-            [v2.map(Owner::V2), v1.map(Owner::V1)].into_iter().flatten().any(|owner| ran.contains(&owner))
+            [v2.map(Owner::V2), v1.map(Owner::V1)]
+                .into_iter()
+                .flatten()
+                .any(|owner| ran.contains(&owner))
         })
     }
 
     fn lost_events(&self) -> Option<Gap> {
         let lost = self.lifecycle.as_ref()?.lost();
-        (lost > 0).then(|| Gap::new("cgroup events", format!("{lost} were lost since the start: some short-lived cgroups have no name")))
+        (lost > 0).then(|| {
+            Gap::new(
+                "cgroup events",
+                format!("{lost} were lost since the start: some short-lived cgroups have no name"),
+            )
+        })
     }
 }
 
@@ -237,7 +283,8 @@ impl Names for Naming<'_> {
         match owner {
             Owner::RootProcess(pid) => {
                 self.look_after_processes
-                    && i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
+                    && i32::try_from(pid)
+                        .is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
             }
             _ => self.registry.is_gone(owner),
         }
@@ -277,13 +324,19 @@ fn is_this_kernel(root: &HostRoot) -> bool {
 /// One more than the highest possible CPU number (`Documentation/admin-guide/cputopology.rst`).
 fn possible_cpus(root: &HostRoot) -> Option<u32> {
     let text = root.read("/sys/devices/system/cpu/possible", 4096).ok()?;
-    CpuSet::parse(&String::from_utf8_lossy(&text))?.iter().last().map(|cpu| cpu + 1)
+    CpuSet::parse(&String::from_utf8_lossy(&text))?
+        .iter()
+        .last()
+        .map(|cpu| cpu + 1)
 }
 
 /// The number of the hierarchy with the `cpu` controller, from `/proc/cgroups` (cgroups(7)).
 fn v1_hierarchy(root: &HostRoot) -> Option<u32> {
     let text = root.read("/proc/cgroups", 65_536).ok()?;
     let text = String::from_utf8_lossy(&text);
-    let mut fields = text.lines().find_map(|line| line.strip_prefix("cpu\t"))?.split_whitespace();
+    let mut fields = text
+        .lines()
+        .find_map(|line| line.strip_prefix("cpu\t"))?
+        .split_whitespace();
     fields.next()?.parse().ok().filter(|number| *number != 0)
 }

@@ -62,8 +62,16 @@ impl MappedArray {
         // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory; the
         // kernel refuses lengths beyond the array (its own size rounded up to a page).
         let base = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, map, 0) }
-            .map_err(|source| MapError::Mmap { bytes: length.get(), source })?;
-        Ok(MappedArray { base, length, words, elements })
+            .map_err(|source| MapError::Mmap {
+                bytes: length.get(),
+                source,
+            })?;
+        Ok(MappedArray {
+            base,
+            length,
+            words,
+            elements,
+        })
     }
 
     /// Number of elements.
@@ -81,7 +89,8 @@ impl MappedArray {
     /// Word `word` of element `index`; nought where either is out of range.
     #[must_use]
     pub fn load(&self, index: usize, word: usize) -> u64 {
-        self.word(index, word).map_or(0, |w| w.load(Ordering::Relaxed))
+        self.word(index, word)
+            .map_or(0, |w| w.load(Ordering::Relaxed))
     }
 
     /// Stores a word; out of range does nothing.
@@ -108,7 +117,11 @@ impl MappedArray {
         if index >= self.elements || word >= self.words {
             return None;
         }
-        let at = self.base.cast::<AtomicU64>().as_ptr().wrapping_add(index * self.words + word);
+        let at = self
+            .base
+            .cast::<AtomicU64>()
+            .as_ptr()
+            .wrapping_add(index * self.words + word);
         // SAFETY: index and word are in range, so `at` lies within the mapping, which lives as long
         // as self; mmap returns page-aligned memory, so it is aligned; AtomicU64 permits the kernel's
         // concurrent writes.

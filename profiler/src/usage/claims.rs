@@ -17,20 +17,30 @@ pub(super) fn fill(observation: &Observation, tree: &Tree<'_>, books: &mut Books
 fn claim(cpus: u32, tree: &Tree<'_>, root: &str) -> CpuClaim {
     let mut claim = CpuClaim::default();
     for path in std::iter::once(root).chain(parents(root)) {
-        let Some((reading, before)) = tree.last(path) else { continue };
+        let Some((reading, before)) = tree.last(path) else {
+            continue;
+        };
         let limits = &reading.cpu_limits;
         if let Some(weight) = limits.weight {
-            claim.weights.push(LevelWeight { path: reading.path.clone(), weight });
+            claim.weights.push(LevelWeight {
+                path: reading.path.clone(),
+                weight,
+            });
         }
         if claim.cpuset.is_none() {
             claim.cpuset.clone_from(&limits.cpuset);
         }
-        let Some(quota) = limits.quota_cpus else { continue };
+        let Some(quota) = limits.quota_cpus else {
+            continue;
+        };
         if path == root {
             claim.quota_cpus = Some(quota);
         } else {
             let throttled = |reading: &dunnage_model::observation::CgroupReading| {
-                reading.cpu.and_then(|cpu| cpu.throttled).unwrap_or(Nanos::ZERO)
+                reading
+                    .cpu
+                    .and_then(|cpu| cpu.throttled)
+                    .unwrap_or(Nanos::ZERO)
             };
             let then = before.map_or(Nanos::ZERO, throttled);
             claim.parent_quotas.push(ParentQuota {

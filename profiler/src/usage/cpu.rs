@@ -6,7 +6,9 @@
 
 use super::Books;
 use super::tree::{Place, Tree};
-use dunnage_model::observation::{CgroupCpu, Observation, Owner, OwnerWindow, SchedWindow};
+use dunnage_model::observation::{
+    CgroupCpu, CpuTimes, Observation, Owner, OwnerWindow, SchedWindow,
+};
 use dunnage_model::party::Party;
 use dunnage_model::units::Nanos;
 use dunnage_model::usage::CpuUse;
@@ -14,19 +16,27 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub(super) fn charge(observation: &Observation, tree: &Tree<'_>, books: &mut Books<'_>) {
-    let machine = observation.after.machine.cpu.since(observation.before.machine.cpu);
+    let machine = observation
+        .after
+        .machine
+        .cpu
+        .since(observation.before.machine.cpu);
     files(tree, books);
     if let Some(sched) = &observation.sched {
         give_back(sched, tree, books);
         per_cpu(sched, books);
     }
     root_processes(observation, books);
-    rest(observation.sched.as_ref(), machine.busy(), machine.steal, books);
+    without_steal(books, machine.busy(), machine.steal);
+    rest(observation.sched.as_ref(), machine, books);
     if machine.steal > Nanos::ZERO {
         let hypervisor = books.account(&Arc::new(Party::hypervisor()));
         add(books, hypervisor, machine.steal);
     }
-    books.parties.iter_mut().for_each(|party| fit_split(&mut party.cpu));
+    books
+        .parties
+        .iter_mut()
+        .for_each(|party| fit_split(&mut party.cpu));
 }
 
 fn add(books: &mut Books<'_>, index: usize, time: Nanos) {
@@ -41,7 +51,9 @@ fn files(tree: &Tree<'_>, books: &mut Books<'_>) {
     let usage = tree.exclusive(count, |place| delta(place, |cpu| Some(cpu.usage)));
     let user = tree.exclusive(count, |place| delta(place, |cpu| cpu.user));
     let system = tree.exclusive(count, |place| delta(place, |cpu| cpu.system));
-    for (((party, usage), user), system) in books.parties.iter_mut().zip(usage).zip(user).zip(system) {
+    for (((party, usage), user), system) in
+        books.parties.iter_mut().zip(usage).zip(user).zip(system)
+    {
         party.cpu.usage = Nanos(usage.unwrap_or(0));
         party.cpu.user = user.map(Nanos);
         party.cpu.system = system.map(Nanos);
@@ -50,8 +62,13 @@ fn files(tree: &Tree<'_>, books: &mut Books<'_>) {
     for place in tree.places() {
         let throttled = delta(place, |cpu| cpu.throttled);
         let now = place.after.cpu.and_then(|cpu| cpu.throttled_periods);
-        let then = place.before.and_then(|b| b.cpu).and_then(|cpu| cpu.throttled_periods);
-        let Some(party) = books.party_mut(place.party) else { continue };
+        let then = place
+            .before
+            .and_then(|b| b.cpu)
+            .and_then(|cpu| cpu.throttled_periods);
+        let Some(party) = books.party_mut(place.party) else {
+            continue;
+        };
         if let Some(throttled) = throttled {
             *party.cpu.throttled.get_or_insert_default() += Nanos(throttled);
         }
@@ -77,8 +94,12 @@ fn give_back(sched: &SchedWindow, tree: &Tree<'_>, books: &mut Books<'_>) {
             continue;
         }
         let known = tree.path_of(window.owner);
-        let Some(path) = window.path.as_ref().or(known.as_ref()) else { continue };
-        let Some(&owner) = books.owners.get(&window.owner) else { continue };
+        let Some(path) = window.path.as_ref().or(known.as_ref()) else {
+            continue;
+        };
+        let Some(&owner) = books.owners.get(&window.owner) else {
+            continue;
+        };
         let accounted = tree.accounted(window.owner, path);
         if accounted.is_some_and(|(place, own)| own || place.party == owner) {
             continue;
@@ -99,7 +120,9 @@ fn run(window: &OwnerWindow) -> Nanos {
 fn per_cpu(sched: &SchedWindow, books: &mut Books<'_>) {
     let mut merged: HashMap<usize, BTreeMap<u32, (Nanos, Nanos)>> = HashMap::new();
     for window in &sched.owners {
-        let Some(&index) = books.owners.get(&window.owner) else { continue };
+        let Some(&index) = books.owners.get(&window.owner) else {
+            continue;
+        };
         let cpus = merged.entry(index).or_default();
         for cpu in &window.cpus {
             let (run, wait) = cpus.entry(cpu.cpu).or_default();
@@ -108,7 +131,9 @@ fn per_cpu(sched: &SchedWindow, books: &mut Books<'_>) {
         }
     }
     for (index, cpus) in merged {
-        let Some(party) = books.party_mut(index) else { continue };
+        let Some(party) = books.party_mut(index) else {
+            continue;
+        };
         party.cpu.runqueue_wait = Some(cpus.values().map(|&(_, wait)| wait).sum());
         party.cpu.cpus = cpus
             .into_iter()
@@ -129,9 +154,17 @@ fn root_processes(observation: &Observation, books: &mut Books<'_>) {
             }
         }
     }
-    let most = Nanos(super::length(observation).0.saturating_mul(observation.host.cpus.into()));
-    let then: HashMap<(u32, u64), Nanos> =
-        observation.before.root_processes.iter().map(|p| ((p.pid, p.start_ticks), p.cpu)).collect();
+    let most = Nanos(
+        super::length(observation)
+            .0
+            .saturating_mul(observation.host.cpus.into()),
+    );
+    let then: HashMap<(u32, u64), Nanos> = observation
+        .before
+        .root_processes
+        .iter()
+        .map(|p| ((p.pid, p.start_ticks), p.cpu))
+        .collect();
     for process in &observation.after.root_processes {
         let index = books.account_of_command(&process.command);
         if observation.sched.is_none() {
@@ -150,19 +183,38 @@ fn root_processes(observation: &Observation, books: &mut Books<'_>) {
 }
 
 /// What nobody was charged with is the kernel's, but for what the scheduler saw without being able
-/// to name its owner.
-fn rest(sched: Option<&SchedWindow>, busy: Nanos, steal: Nanos, books: &mut Books<'_>) {
-    without_steal(books, busy, steal);
-    let mut left = busy.since(books.parties.iter().map(|party| party.cpu.usage).sum());
+/// to name its owner. Without its account, processes of the root cgroup that came and went leave
+/// no trace but time in user mode, where the kernel's own threads never are.
+fn rest(sched: Option<&SchedWindow>, machine: CpuTimes, books: &mut Books<'_>) {
+    let mut left = machine
+        .busy()
+        .since(books.parties.iter().map(|party| party.cpu.usage).sum());
     let owners = || sched.into_iter().flat_map(|sched| &sched.owners);
     let kernel: Nanos = owners().filter(|w| w.owner == Owner::Kernel).map(run).sum();
     for window in owners() {
-        let Some(&index) = books.owners.get(&window.owner) else { continue };
-        let nameless = books.parties.get(index).is_some_and(|p| p.party.key.starts_with('?'));
+        let Some(&index) = books.owners.get(&window.owner) else {
+            continue;
+        };
+        let nameless = books
+            .parties
+            .get(index)
+            .is_some_and(|p| p.party.key.starts_with('?'));
         if nameless && !matches!(window.owner, Owner::RootProcess(_)) {
             let time = run(window).min(left.since(kernel));
             add(books, index, time);
             left = left.since(time);
+        }
+    }
+    if sched.is_none() {
+        let known = books
+            .parties
+            .iter()
+            .map(|party| party.cpu.user.unwrap_or(party.cpu.usage));
+        let vanished = machine.user.since(known.sum()).min(left);
+        if vanished > Nanos::ZERO {
+            let index = books.account_of_nobody("vanished processes");
+            add(books, index, vanished);
+            left = left.since(vanished);
         }
     }
     add(books, books.kernel, left);
@@ -193,7 +245,9 @@ fn without_steal(books: &mut Books<'_>, busy: Nanos, steal: Nanos) {
 
 /// User and system time stay within the use they are parts of, though that was corrected.
 fn fit_split(cpu: &mut CpuUse) {
-    let (Some(user), Some(system)) = (cpu.user, cpu.system) else { return };
+    let (Some(user), Some(system)) = (cpu.user, cpu.system) else {
+        return;
+    };
     let sum = user + system;
     if sum > cpu.usage {
         let part = u128::from(cpu.usage.0) * u128::from(user.0) / u128::from(sum.0.max(1));

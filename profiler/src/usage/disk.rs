@@ -24,7 +24,14 @@ pub(super) fn fill(observation: &Observation, tree: &Tree<'_>, books: &mut Books
         }
     }
     let told = books.parties.iter().any(|party| party.disk.is_some());
-    devices.extend(observation.after.machine.disks.iter().map(|io| (io.major, io.minor)));
+    devices.extend(
+        observation
+            .after
+            .machine
+            .disks
+            .iter()
+            .map(|io| (io.major, io.minor)),
+    );
     for device in devices {
         let mut counts = vec![[0; 4]; books.parties.len()];
         for kind in 0..4 {
@@ -42,7 +49,10 @@ pub(super) fn fill(observation: &Observation, tree: &Tree<'_>, books: &mut Books
         let name = name(observation, device);
         for (party, count) in books.parties.iter_mut().zip(counts) {
             if count != [0; 4] {
-                party.disk.get_or_insert_default().push(disk_use(&name, count));
+                party
+                    .disk
+                    .get_or_insert_default()
+                    .push(disk_use(&name, count));
             }
         }
     }
@@ -50,7 +60,13 @@ pub(super) fn fill(observation: &Observation, tree: &Tree<'_>, books: &mut Books
 
 fn disk_use(name: &Arc<str>, [read, written, reads, writes]: Counts) -> DiskUse {
     let device = name.clone();
-    DiskUse { device, read: Bytes(read), written: Bytes(written), reads, writes }
+    DiskUse {
+        device,
+        read: Bytes(read),
+        written: Bytes(written),
+        reads,
+        writes,
+    }
 }
 
 fn counts(devices: &[DeviceIo], device: Device) -> Counts {
@@ -73,15 +89,24 @@ fn rest(observation: &Observation, device: Device, parties: &[Counts]) -> Option
     let mut rest = counts(disks, device);
     let then = counts(&observation.before.machine.disks, device);
     for (kind, value) in rest.iter_mut().enumerate() {
-        let sum = parties.iter().filter_map(|count| count.get(kind)).fold(0u64, |sum, v| sum.saturating_add(*v));
-        *value = value.saturating_sub(then.get(kind).copied().unwrap_or(0)).saturating_sub(sum);
+        let sum = parties
+            .iter()
+            .filter_map(|count| count.get(kind))
+            .fold(0u64, |sum, v| sum.saturating_add(*v));
+        *value = value
+            .saturating_sub(then.get(kind).copied().unwrap_or(0))
+            .saturating_sub(sum);
     }
     Some(rest)
 }
 
 fn name(observation: &Observation, (major, minor): Device) -> Arc<str> {
     let disks = observation.after.machine.disks.iter();
-    let cgroups = observation.after.cgroups.iter().filter_map(|cgroup| cgroup.io.as_ref());
+    let cgroups = observation
+        .after
+        .cgroups
+        .iter()
+        .filter_map(|cgroup| cgroup.io.as_ref());
     disks
         .chain(cgroups.flatten())
         .filter(|io| (io.major, io.minor) == (major, minor))

@@ -31,7 +31,9 @@ pub(super) fn fill(observation: &Observation, tree: &Tree<'_>, books: &mut Books
 fn memory(tree: &Tree<'_>, books: &mut Books<'_>) {
     let count = books.parties.len();
     let bytes = |of: fn(&CgroupMemory) -> Option<Bytes>| {
-        tree.exclusive(count, move |place| of(place.after.memory.as_ref()?).map(|bytes| bytes.0))
+        tree.exclusive(count, move |place| {
+            of(place.after.memory.as_ref()?).map(|bytes| bytes.0)
+        })
     };
     let used = bytes(|memory| Some(memory.used));
     let anon = bytes(|memory| memory.anon);
@@ -44,7 +46,11 @@ fn memory(tree: &Tree<'_>, books: &mut Books<'_>) {
             used: Bytes(used),
             anon: anon.map(Bytes),
             file: file.map(Bytes),
-            limit: party.party.cgroup.as_deref().and_then(|root| memory_limit(tree, root)),
+            limit: party
+                .party
+                .cgroup
+                .as_deref()
+                .and_then(|root| memory_limit(tree, root)),
             major_faults,
         });
     }
@@ -70,7 +76,10 @@ pub(super) fn pressure(before: Option<&Pressure>, after: &Pressure, length: Nano
         // A file that was silent before gives no difference; a cgroup that was not there does.
         let then = match before {
             Some(before) => of(before)?,
-            None => PressureTotals { some: Nanos::ZERO, full: Some(Nanos::ZERO) },
+            None => PressureTotals {
+                some: Nanos::ZERO,
+                full: Some(Nanos::ZERO),
+            },
         };
         Some((now?, then))
     };

@@ -18,8 +18,8 @@ mod waits;
 use crate::parties::PartyLookup;
 use dunnage_model::observation::{Fidelity, Observation, Owner};
 use dunnage_model::party::{Party, PartyKind};
-use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PartyWait, PressureUse, WindowUse};
 use dunnage_model::units::Nanos;
+use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PartyWait, PressureUse, WindowUse};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tree::Tree;
@@ -39,7 +39,10 @@ pub fn charge(observation: &Observation, parties: &dyn PartyLookup) -> WindowUse
     gauges::fill(observation, &tree, &mut books);
     disk::fill(observation, &tree, &mut books);
     network::fill(observation, &tree, &mut books);
-    let waits = observation.sched.as_ref().map(|sched| waits::rows(sched, &mut books));
+    let waits = observation
+        .sched
+        .as_ref()
+        .map(|sched| waits::rows(sched, &mut books));
     let length = length(observation);
     let (parties, waits) = books.close(&tree, waits);
     let machine = &observation.after.machine;
@@ -55,20 +58,31 @@ pub fn charge(observation: &Observation, parties: &dyn PartyLookup) -> WindowUse
         ),
         parties,
         waits,
-        fidelity: observation.sched.as_ref().map_or(Fidelity::Exact, |sched| sched.fidelity),
+        fidelity: observation
+            .sched
+            .as_ref()
+            .map_or(Fidelity::Exact, |sched| sched.fidelity),
         gaps: gaps(observation),
     }
 }
 
 /// The length of the window.
 fn length(observation: &Observation) -> Nanos {
-    observation.after.monotonic.since(observation.before.monotonic)
+    observation
+        .after
+        .monotonic
+        .since(observation.before.monotonic)
 }
 
 /// Each gap once, though both snapshots and the window may tell of it.
 fn gaps(observation: &Observation) -> Vec<dunnage_model::gap::Gap> {
     let mut gaps = observation.gaps.clone();
-    for gap in observation.before.gaps.iter().chain(&observation.after.gaps) {
+    for gap in observation
+        .before
+        .gaps
+        .iter()
+        .chain(&observation.after.gaps)
+    {
         if !gaps.contains(gap) {
             gaps.push(gap.clone());
         }
@@ -116,7 +130,10 @@ impl<'a> Books<'a> {
         self.by_key.insert(party.key.clone(), index);
         self.parties.push(PartyUse {
             party: party.clone(),
-            cpu: CpuUse { runqueue_wait: self.waited, ..CpuUse::default() },
+            cpu: CpuUse {
+                runqueue_wait: self.waited,
+                ..CpuUse::default()
+            },
             claim: CpuClaim::default(),
             memory: None,
             disk: None,
@@ -140,7 +157,11 @@ impl<'a> Books<'a> {
 
     /// An account for time whose owner has no name.
     fn account_of_nobody(&mut self, name: &str) -> usize {
-        self.account(&Arc::new(Party::new(format!("?{name}"), PartyKind::Service, name)))
+        self.account(&Arc::new(Party::new(
+            format!("?{name}"),
+            PartyKind::Service,
+            name,
+        )))
     }
 
     fn party_mut(&mut self, index: usize) -> Option<&mut PartyUse> {
@@ -149,7 +170,9 @@ impl<'a> Books<'a> {
 
     /// Finds the party of every owner that the kernel-side program told of.
     fn note_owners(&mut self, observation: &Observation, tree: &Tree<'_>) {
-        let Some(sched) = &observation.sched else { return };
+        let Some(sched) = &observation.sched else {
+            return;
+        };
         for window in &sched.owners {
             let index = match (window.owner, &window.path, &window.command) {
                 (Owner::V2(_) | Owner::V1(_), Some(path), _) => self.account_of_cgroup(path),
@@ -175,7 +198,7 @@ impl<'a> Books<'a> {
             Owner::Unknown => self.account_of_nobody("unattributed"),
             Owner::RootProcess(pid) => match self.commands.get(&pid).cloned() {
                 Some(command) => self.account_of_command(&command),
-                None => self.account_of_nobody("vanished process"),
+                None => self.account_of_nobody("vanished processes"),
             },
             Owner::V2(_) | Owner::V1(_) => match tree.path_of(owner) {
                 Some(path) => self.account_of_cgroup(&path),
@@ -197,7 +220,9 @@ impl<'a> Books<'a> {
         }
         for row in waits.iter().flatten() {
             mark(&mut named, row.party);
-            row.blame.iter().for_each(|&(culprit, _)| mark(&mut named, culprit));
+            row.blame
+                .iter()
+                .for_each(|&(culprit, _)| mark(&mut named, culprit));
         }
         let mut kept: Vec<(usize, PartyUse)> = self
             .parties
@@ -208,9 +233,12 @@ impl<'a> Books<'a> {
                 used || party.processes.is_some() || named.get(*index).copied().unwrap_or(false)
             })
             .collect();
-        kept.sort_by(|(_, a), (_, b)| order(&a.party).cmp(&order(&b.party)));
-        let places: HashMap<usize, usize> =
-            kept.iter().enumerate().map(|(place, &(index, _))| (index, place)).collect();
+        kept.sort_by_key(|(_, party)| order(&party.party));
+        let places: HashMap<usize, usize> = kept
+            .iter()
+            .enumerate()
+            .map(|(place, &(index, _))| (index, place))
+            .collect();
         let place = |index: usize| places.get(&index).copied();
         let waits = waits.map(|rows| {
             let rows = rows.into_iter().filter_map(|mut row| {

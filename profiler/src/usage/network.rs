@@ -17,12 +17,18 @@ pub(super) fn fill(observation: &Observation, tree: &Tree<'_>, books: &mut Books
     let mut sharers: BTreeMap<u64, (NetworkReading, Vec<usize>)> = BTreeMap::new();
     let mut on_host = HashSet::new();
     for place in tree.places() {
-        let Some(network) = place.after.network else { continue };
+        let Some(network) = place.after.network else {
+            continue;
+        };
         if network.host {
             on_host.insert(place.party);
         } else {
             private.insert(place.party);
-            sharers.entry(network.namespace).or_insert((network, Vec::new())).1.push(place.party);
+            sharers
+                .entry(network.namespace)
+                .or_insert((network, Vec::new()))
+                .1
+                .push(place.party);
         }
     }
     let before: HashMap<u64, NetworkReading> = (observation.before.cgroups.iter())
@@ -31,9 +37,18 @@ pub(super) fn fill(observation: &Observation, tree: &Tree<'_>, books: &mut Books
         .collect();
     for (namespace, (now, parties)) in sharers {
         let then = before.get(&namespace).copied().unwrap_or_default();
-        let order = |&index: &usize| books.parties.get(index).map(|party| precedence(&party.party));
-        let Some(owner) = parties.into_iter().min_by_key(order) else { continue };
-        let Some(party) = books.party_mut(owner) else { continue };
+        let order = |&index: &usize| {
+            books
+                .parties
+                .get(index)
+                .map(|party| precedence(&party.party))
+        };
+        let Some(owner) = parties.into_iter().min_by_key(order) else {
+            continue;
+        };
+        let Some(party) = books.party_mut(owner) else {
+            continue;
+        };
         let sum = party.network.get_or_insert_default();
         sum.received += now.received.since(then.received);
         sum.sent += now.sent.since(then.sent);
@@ -44,7 +59,10 @@ pub(super) fn fill(observation: &Observation, tree: &Tree<'_>, books: &mut Books
 }
 
 fn precedence(party: &Party) -> (bool, String) {
-    let sandbox = party.pod.as_ref().is_some_and(|pod| pod.container.as_deref() == Some("POD"));
+    let sandbox = party
+        .pod
+        .as_ref()
+        .is_some_and(|pod| pod.container.as_deref() == Some("POD"));
     (sandbox, party.cgroup.clone().unwrap_or_default())
 }
 
@@ -56,7 +74,9 @@ fn sockets(
     private: &HashSet<usize>,
     on_host: &HashSet<usize>,
 ) {
-    let Some(sockets) = &observation.sockets else { return };
+    let Some(sockets) = &observation.sockets else {
+        return;
+    };
     for &index in on_host.difference(private) {
         if let Some(party) = books.party_mut(index) {
             party.network.get_or_insert_default();
@@ -64,7 +84,9 @@ fn sockets(
     }
     for traffic in sockets {
         let owner = dunnage_model::observation::Owner::V2(traffic.v2_id);
-        let Some(path) = tree.path_of(owner).filter(|path| &**path != "/") else { continue };
+        let Some(path) = tree.path_of(owner).filter(|path| &**path != "/") else {
+            continue;
+        };
         let index = books.account_of_cgroup(&path);
         if private.contains(&index) || (traffic.received, traffic.sent) == (Bytes(0), Bytes(0)) {
             continue;

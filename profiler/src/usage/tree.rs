@@ -31,8 +31,12 @@ pub(super) struct Tree<'a> {
 
 impl<'a> Tree<'a> {
     pub(super) fn of(observation: &'a Observation, books: &mut Books<'_>) -> Tree<'a> {
-        let mut gone: HashMap<&str, &CgroupReading> =
-            observation.before.cgroups.iter().map(|c| (&*c.path, c)).collect();
+        let mut gone: HashMap<&str, &CgroupReading> = observation
+            .before
+            .cgroups
+            .iter()
+            .map(|c| (&*c.path, c))
+            .collect();
         let mut tree = Tree {
             places: Vec::with_capacity(observation.after.cgroups.len()),
             by_path: HashMap::with_capacity(observation.after.cgroups.len()),
@@ -46,16 +50,30 @@ impl<'a> Tree<'a> {
             tree.v1.extend(cgroup.v1_id.map(|id| (id, &cgroup.path)));
         }
         for after in after.iter().filter(|cgroup| &*cgroup.path != "/") {
-            let same = gone.get(&*after.path).is_some_and(|before| is_same(before, after));
-            let before = if same { gone.remove(&*after.path) } else { None };
+            let same = gone
+                .get(&*after.path)
+                .is_some_and(|before| is_same(before, after));
+            let before = if same {
+                gone.remove(&*after.path)
+            } else {
+                None
+            };
             let party = books.account_of_cgroup(&after.path);
             tree.by_path.insert(&after.path, tree.places.len());
-            tree.places.push(Place { after, before, party, parent: None });
+            tree.places.push(Place {
+                after,
+                before,
+                party,
+                parent: None,
+            });
         }
         gone.remove("/");
         tree.gone = gone;
         for index in 0..tree.places.len() {
-            let parent = tree.places.get(index).and_then(|place| tree.above(&place.after.path));
+            let parent = tree
+                .places
+                .get(index)
+                .and_then(|place| tree.above(&place.after.path));
             if let Some(place) = tree.places.get_mut(index) {
                 place.parent = parent;
             }
@@ -108,11 +126,13 @@ impl<'a> Tree<'a> {
     /// cgroup: a cgroup that is gone, or that nothing accounts for, counts in its nearest ancestor.
     pub(super) fn accounted(&self, owner: Owner, path: &str) -> Option<(&Place<'a>, bool)> {
         let own = self.by_path.get(path).copied();
-        let alive = own.and_then(|index| self.places.get(index)).is_some_and(|place| match owner {
-            Owner::V2(id) => place.after.v2_id == Some(id),
-            Owner::V1(id) => place.after.v1_id == Some(id),
-            _ => true,
-        });
+        let alive = own
+            .and_then(|index| self.places.get(index))
+            .is_some_and(|place| match owner {
+                Owner::V2(id) => place.after.v2_id == Some(id),
+                Owner::V1(id) => place.after.v1_id == Some(id),
+                _ => true,
+            });
         let mut at = if alive { own } else { self.above(path) };
         while let Some(place) = at.and_then(|index| self.places.get(index)) {
             if place.after.cpu.is_some() {
@@ -175,5 +195,6 @@ pub(super) fn parents(path: &str) -> impl Iterator<Item = &str> {
 }
 
 fn parent(path: &str) -> Option<&str> {
-    path.get(..path.rfind('/')?).filter(|parent| !parent.is_empty())
+    path.get(..path.rfind('/')?)
+        .filter(|parent| !parent.is_empty())
 }

@@ -21,7 +21,9 @@ struct Row {
 pub(super) fn rows(sched: &SchedWindow, books: &mut Books<'_>) -> Vec<PartyWait> {
     let mut rows: BTreeMap<usize, Row> = BTreeMap::new();
     for window in &sched.owners {
-        let Some(&index) = books.owners.get(&window.owner) else { continue };
+        let Some(&index) = books.owners.get(&window.owner) else {
+            continue;
+        };
         let row = rows.entry(index).or_default();
         row.on_queue += window.cpus.iter().map(|cpu| cpu.wait).sum();
         row.throttled += window.throttled;
@@ -34,12 +36,20 @@ pub(super) fn rows(sched: &SchedWindow, books: &mut Books<'_>) -> Vec<PartyWait>
     }
     for pair in &sched.pairs {
         let owners = &books.owners;
-        if let (Some(&victim), Some(&culprit)) = (owners.get(&pair.victim), owners.get(&pair.culprit))
+        if let (Some(&victim), Some(&culprit)) =
+            (owners.get(&pair.victim), owners.get(&pair.culprit))
         {
-            *rows.entry(victim).or_default().blame.entry(culprit).or_default() += pair.time;
+            *rows
+                .entry(victim)
+                .or_default()
+                .blame
+                .entry(culprit)
+                .or_default() += pair.time;
         }
     }
-    rows.into_iter().filter_map(|(index, row)| finish(index, row)).collect()
+    rows.into_iter()
+        .filter_map(|(index, row)| finish(index, row))
+        .collect()
 }
 
 fn finish(party: usize, row: Row) -> Option<PartyWait> {
@@ -47,8 +57,11 @@ fn finish(party: usize, row: Row) -> Option<PartyWait> {
     // Blame is conserved: what the pairs do not hold nobody can be named for.
     let unexplained = row.unexplained + row.on_queue.since(named + row.unexplained);
     let wait = named + unexplained;
-    let blame: Vec<(usize, Nanos)> =
-        row.blame.into_iter().filter(|&(_, time)| time > Nanos::ZERO).collect();
+    let blame: Vec<(usize, Nanos)> = row
+        .blame
+        .into_iter()
+        .filter(|&(_, time)| time > Nanos::ZERO)
+        .collect();
     (wait > Nanos::ZERO || row.throttled > Nanos::ZERO).then(|| PartyWait {
         party,
         wait,
@@ -65,7 +78,9 @@ fn finish(party: usize, row: Row) -> Option<PartyWait> {
 /// first bucket reaches down to nothing; the last is taken as wide as the others, as nothing tells
 /// how long its waits were.
 fn quantile(histogram: &[u64; WAIT_BUCKETS], q: f64) -> Option<Nanos> {
-    let total: u64 = histogram.iter().fold(0, |sum, count| sum.saturating_add(*count));
+    let total: u64 = histogram
+        .iter()
+        .fold(0, |sum, count| sum.saturating_add(*count));
     if total == 0 {
         return None;
     }

@@ -37,7 +37,8 @@ const RESOURCES: [Resource; 7] = [
     Resource::Fpga,
 ];
 
-/// Judges a window: verdicts with most harm first, then the cleared with most use first.
+/// Judges a window: what others did first, then what parties do to themselves, most harm first in
+/// each; and the cleared with most use first.
 ///
 /// Needs no clock and no host: a recorded window gives the verdicts of a live one. A window of
 /// length zero has no verdicts.
@@ -49,9 +50,9 @@ pub fn judge(window: &WindowUse) -> Judgement {
         all.verdicts.extend(verdicts);
         all.cleared.extend(cleared);
     }
-    // Stable: at equal harm what others did stands before what a party does to itself.
+    // A hog loses the most by its own wanting more; the one it harms is what the reader looks for.
     all.verdicts
-        .sort_by_key(|v| (Reverse(v.harm), v.cause == Cause::Itself));
+        .sort_by_key(|v| (v.cause == Cause::Itself, Reverse(v.harm)));
     all
 }
 

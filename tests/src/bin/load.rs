@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::io::{Seek, SeekFrom, Write};
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -101,10 +100,12 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn run(plan: &Plan) -> Result<String, String> {
-    let before = OwnTime::of_this_thread();
+    let before = OwnTime::before_this_cgroup();
     let details = match plan.mode.as_str() {
-        "spin" => on_threads(plan, |plan| spin_until(Instant::now() + plan.length)),
-        "burst" => on_threads(plan, burst),
+        "spin" => on_threads(plan, before, |plan| {
+            spin_until(Instant::now() + plan.length)
+        }),
+        "burst" => on_threads(plan, before, burst),
         "tick" => return Ok(tick(plan, before)),
         "fork" => fork_storm(plan)?,
         "sleep" => {
@@ -123,26 +124,25 @@ fn run(plan: &Plan) -> Result<String, String> {
 }
 
 /// Runs `work` on as many threads as asked for, the first being this one, and sums up what they
-/// ran and waited.
-fn on_threads(plan: &Plan, work: fn(&Plan)) -> String {
-    let ran = Arc::new(AtomicU64::new(0));
-    let waited = Arc::new(AtomicU64::new(0));
-    let timed = |plan: &Plan, ran: &AtomicU64, waited: &AtomicU64| {
-        let before = OwnTime::of_this_thread();
-        work(plan);
-        let used = OwnTime::of_this_thread().since(before);
-        ran.fetch_add(used.ran, Ordering::Relaxed);
-        waited.fetch_add(used.waited, Ordering::Relaxed);
-    };
+/// ran and waited: the others from their birth, this one since `before`.
+fn on_threads(plan: &Plan, before: OwnTime, work: fn(&Plan)) -> String {
+    let ran = AtomicU64::new(0);
+    let waited = AtomicU64::new(0);
     thread::scope(|scope| {
         for _ in 1..plan.threads {
-            scope.spawn(|| timed(plan, &ran, &waited));
+            scope.spawn(|| {
+                work(plan);
+                let used = OwnTime::of_this_thread();
+                ran.fetch_add(used.ran, Ordering::Relaxed);
+                waited.fetch_add(used.waited, Ordering::Relaxed);
+            });
         }
-        timed(plan, &ran, &waited);
+        work(plan);
     });
+    let own = OwnTime::of_this_thread().since(before);
     OwnTime {
-        ran: ran.load(Ordering::Relaxed),
-        waited: waited.load(Ordering::Relaxed),
+        ran: own.ran + ran.into_inner(),
+        waited: own.waited + waited.into_inner(),
     }
     .fields()
 }
@@ -304,6 +304,20 @@ impl OwnTime {
         OwnTime {
             ran: numbers.next().unwrap_or(0),
             waited: numbers.next().unwrap_or(0),
+        }
+    }
+
+    /// What this thread had used when it entered its cgroup, where whoever put it there says so.
+    fn before_this_cgroup() -> OwnTime {
+        let number = |name: &str| {
+            std::env::var(name)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0)
+        };
+        OwnTime {
+            ran: number("RAN_BEFORE"),
+            waited: number("WAITED_BEFORE"),
         }
     }
 

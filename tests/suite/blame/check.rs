@@ -3,7 +3,7 @@
 use super::scenarios::{Expect, Home, Place, Role, Scenario};
 use anyhow::{Context, Result, bail, ensure};
 use dunnage_tests::document::{
-    accusations, accused, at, cleared, list, name, number, text, verdicts,
+    accusations, accused, at, cleared, list, name, number, summary, text, verdicts,
 };
 use dunnage_tests::dunnage::dunnage;
 use dunnage_tests::engine::{Container, Engine, Spec};
@@ -22,7 +22,7 @@ pub(super) fn check(
 ) -> Result<()> {
     let _alone = machine()?;
     let engine = engine()?;
-    settles(Duration::from_secs(30))?;
+    settles()?;
     let started = Started::all(engine, scenario)?;
     // The first rounds of a load find out how fast the CPU is.
     sleep(Duration::from_millis(1500));
@@ -49,8 +49,7 @@ pub(super) fn check(
 
     let judged = judge(&blame, scenario);
     judged.with_context(|| {
-        let pretty = serde_json::to_string_pretty(&blame).unwrap_or_default();
-        format!("the containers' own run delay rose from {before:?} to {after:?}\nstandard error:\n{}\nthe document was:\n{pretty}", outcome.stderr)
+        format!("run delay rose from {before:?} to {after:?}\nstandard error:\n{}\nthe document, in short:\n{}", outcome.stderr, summary(&blame))
     })?;
     if let Expect::Harmed { victim, .. } = scenario.expect {
         truthful(&blame, victim, delay_of(&before, &after, victim)?)?;

@@ -72,14 +72,17 @@ impl Finder {
                 folder,
             );
         }
-        match self.options.sockets.clone() {
-            Some(sockets) if is_first => {
-                for (kind, path) in sockets {
-                    self.add(&mut found, kind, None, path);
-                }
+        let given = self.options.sockets.clone().unwrap_or_default();
+        // A folder of states replaces no engine.
+        let replaces = self.options.sockets.is_some()
+            && (given.is_empty() || given.iter().any(|(kind, _)| *kind != EngineKind::Runc));
+        if is_first {
+            for (kind, path) in given {
+                self.add(&mut found, kind, None, path);
             }
-            None if self.options.engines => self.find_sockets(&mut found, is_first, &users),
-            _ => {}
+        }
+        if self.options.engines && !replaces {
+            self.find_sockets(&mut found, is_first, &users);
         }
         found
     }

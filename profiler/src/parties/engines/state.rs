@@ -7,34 +7,28 @@
 //! - containerd's bundles: `io.containerd.runtime.v2.task/<namespace>/<id>/{config.json,init.pid}`;
 //! - the same below `/run/user/UID` for a user's own.
 //!
-//! Folders are only listed again when somebody asks; a file is read once in a container's life. No
+//! A folder is listed again when it has changed, a file is read once in a container's life. No
 //! symbolic link is followed: what lies below `/run/user` is in the hands of that user.
+
+mod folders;
+mod reader;
 
 use super::{Failure, Source, placement};
 use crate::parties::bounds;
 use crate::parties::names::Known;
 use dunnage_model::party::Pod;
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use folders::Folders;
+use reader::Reader;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::{DirEntryExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
-/// One state file.
-const FILE_LIMIT: u64 = 4 << 20;
-/// All that is read in one round; the rest comes with the next.
-const ROUND_LIMIT: u64 = 256 << 20;
-/// Containers of one folder.
-const MOST: usize = 10_000;
-/// Namespaces of one folder.
-const MOST_NAMESPACES: usize = 64;
-/// How often the folders are listed although nobody asked.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How often the folders are looked at although nobody asked: a container that lives shorter has no
+/// name. Where nothing changes it costs a dozen calls of stat(2).
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What lies in a container's folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,110 +104,6 @@ pub(super) async fn session(source: &Source) -> Result<Infallible, Failure> {
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
     }
-}
-
-/// The containers' folders as they were last seen.
-#[derive(Default)]
-struct Folders {
-    seen: HashMap<PathBuf, Seen>,
-    rounds: u64,
-}
-
-struct Seen {
-    inode: u64,
-    round: u64,
-    /// `None` where the file says nothing of use.
-    known: Option<Known>,
-}
-
-impl Folders {
-    fn known(&self) -> Vec<Known> {
-        self.seen
-            .values()
-            .filter_map(|seen| seen.known.clone())
-            .collect()
-    }
-
-    /// Lists the folders, reads what is new, forgets what is gone. Says whether anything changed.
-    fn look(&mut self, source: &Source) -> bool {
-        self.rounds += 1;
-        let mut changed = false;
-        let mut left = ROUND_LIMIT;
-        for (folder, form) in places(source) {
-            for (name, inode) in subfolders(&folder, MOST) {
-                let path = folder.join(&name);
-                if let Some(seen) = self.seen.get_mut(&path).filter(|seen| seen.inode == inode) {
-                    seen.round = self.rounds;
-                    continue;
-                }
-                let mut reader = Reader {
-                    base: &source.path,
-                    left: &mut left,
-                };
-                // A file that is not there yet is looked for again the next time.
-                let Ok(known) = read_container(source, &mut reader, &path, &name, form) else {
-                    continue;
-                };
-                changed = true;
-                self.seen.insert(
-                    path,
-                    Seen {
-                        inode,
-                        round: self.rounds,
-                        known,
-                    },
-                );
-            }
-        }
-        let before = self.seen.len();
-        self.seen.retain(|_, seen| seen.round == self.rounds);
-        changed || self.seen.len() != before
-    }
-}
-
-/// The folders that hold containers' folders.
-fn places(source: &Source) -> Vec<(PathBuf, Form)> {
-    let base = &source.path;
-    let is_runtime_folder = *base == source.root.path("/run")
-        || base.parent() == Some(source.root.path("/run/user").as_path());
-    if !is_runtime_folder {
-        return vec![(base.clone(), Form::State)];
-    }
-    let mut places = Vec::new();
-    for (place, form) in PLACES {
-        match place.strip_suffix("/*") {
-            None => places.push((base.join(place), *form)),
-            Some(parent) => {
-                let parent = base.join(parent);
-                let namespaces = subfolders(&parent, MOST_NAMESPACES);
-                places.extend(
-                    namespaces
-                        .into_iter()
-                        .map(|(name, _)| (parent.join(name), *form)),
-                );
-            }
-        }
-    }
-    places
-}
-
-/// Names and inodes of the folders in a folder; nothing where it is none, or a link to one.
-fn subfolders(folder: &Path, most: usize) -> Vec<(String, u64)> {
-    if !std::fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir()) {
-        return Vec::new();
-    }
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let is_folder = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
-    let named =
-        |entry: std::fs::DirEntry| Some((entry.file_name().into_string().ok()?, entry.ino()));
-    entries
-        .flatten()
-        .filter(is_folder)
-        .filter_map(named)
-        .take(most)
-        .collect()
 }
 
 /// `Err` where the file cannot be read (yet), `None` where it says nothing of use.
@@ -362,56 +252,6 @@ fn described(engine: &str, annotations: &BTreeMap<String, String>, cgroups: Vec<
         pod,
         cgroups,
         ..Known::default()
-    }
-}
-
-/// Reads regular files below a folder, following no link.
-struct Reader<'a> {
-    base: &'a Path,
-    left: &'a mut u64,
-}
-
-impl Reader<'_> {
-    fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
-        if *self.left == 0 {
-            return Err(io::ErrorKind::QuotaExceeded.into());
-        }
-        let file = open(self.base, path)?;
-        // A fifo would keep us waiting, a device could do anything.
-        if !file.metadata()?.is_file() {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        let mut bytes = Vec::new();
-        file.take(FILE_LIMIT + 1).read_to_end(&mut bytes)?;
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        *self.left = self.left.saturating_sub(length);
-        if length > FILE_LIMIT {
-            Err(io::ErrorKind::FileTooLarge.into())
-        } else {
-            Ok(bytes)
-        }
-    }
-}
-
-fn open(base: &Path, path: &Path) -> io::Result<File> {
-    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let below = path
-        .strip_prefix(base)
-        .map_err(|_| io::ErrorKind::InvalidInput)?;
-    let how = OpenHow::new()
-        .flags(flags)
-        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_BENEATH);
-    match openat2(File::open(base)?, below, how) {
-        Ok(descriptor) => Ok(File::from(descriptor)),
-        // Before Linux 5.6 only the last part can be guarded without a race.
-        Err(Errno::ENOSYS) => {
-            let no_link = (flags | OFlag::O_NOFOLLOW).bits();
-            std::fs::OpenOptions::new()
-                .read(true)
-                .custom_flags(no_link)
-                .open(path)
-        }
-        Err(errno) => Err(errno.into()),
     }
 }
 

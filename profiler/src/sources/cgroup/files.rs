@@ -27,8 +27,6 @@ const LIMIT: usize = 256 << 10;
 pub(crate) enum Slot {
     /// v1 `cpuacct.usage`.
     CpuUsage,
-    /// v1 `cpuacct.usage_user`.
-    CpuUser,
     /// v1 `cpuacct.usage_sys`.
     CpuSystem,
     /// v1 `cpu.stat` (the quota).
@@ -56,7 +54,7 @@ pub(crate) enum Slot {
 }
 
 /// How many [`Slot`]s there are.
-const SLOTS: usize = 14;
+const SLOTS: usize = 13;
 
 /// Why a file gave nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +112,12 @@ impl FileReader {
         }
         let soft = usize::try_from(soft).unwrap_or(usize::MAX);
         let most = MOST_DESCRIPTORS.min(soft.saturating_sub(LEFT_TO_OTHERS));
-        FileReader { buffer: vec![0; 16 << 10], path: Vec::new(), kept: 0, most }
+        FileReader {
+            buffer: vec![0; 16 << 10],
+            path: Vec::new(),
+            kept: 0,
+            most,
+        }
     }
 
     /// Whether few descriptors are left, so that quiet cgroups should give theirs back.
@@ -252,7 +255,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let top = dir.path().join("sys/fs/cgroup");
         std::fs::create_dir_all(&top).unwrap();
-        for name in ["cgroup.controllers", "cgroup.procs", "cpu.stat", "pids.current"] {
+        for name in [
+            "cgroup.controllers",
+            "cgroup.procs",
+            "cpu.stat",
+            "pids.current",
+        ] {
             std::fs::write(top.join(name), "1\n").unwrap();
         }
         let mounts = Mounts::discover(&crate::host::HostRoot::new(dir.path())).unwrap();
@@ -260,8 +268,16 @@ mod tests {
         let stat = (Controller::Unified, "cpu.stat");
         let pids = (Controller::Unified, "pids.current");
         for _ in 0..2 {
-            assert!(reader.read(&mounts, b"", stat, &mut files, Slot::CpuStat).is_ok());
-            assert!(reader.read(&mounts, b"", pids, &mut files, Slot::Threads).is_ok());
+            assert!(
+                reader
+                    .read(&mounts, b"", stat, &mut files, Slot::CpuStat)
+                    .is_ok()
+            );
+            assert!(
+                reader
+                    .read(&mounts, b"", pids, &mut files, Slot::Threads)
+                    .is_ok()
+            );
         }
         assert_eq!(reader.kept, 1);
         let none = (Controller::Unified, "io.stat");

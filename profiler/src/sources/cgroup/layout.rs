@@ -81,7 +81,11 @@ impl Hierarchy {
             raw
         } else {
             let rest = raw.strip_prefix(self.prefix.as_slice())?;
-            if rest.is_empty() { rest } else { rest.strip_prefix(b"/")? }
+            if rest.is_empty() {
+                rest
+            } else {
+                rest.strip_prefix(b"/")?
+            }
         };
         path.clear();
         path.extend_from_slice(self.dir.as_os_str().as_bytes());
@@ -112,16 +116,21 @@ impl Mounts {
             &["/proc/1/mountinfo", "/proc/self/mountinfo"]
         };
         for table in tables {
-            let Ok(text) = root.read(table, MOUNTINFO_LIMIT) else { continue };
+            let Ok(text) = root.read(table, MOUNTINFO_LIMIT) else {
+                continue;
+            };
             let mut mounts = Mounts::parse(&text, root);
-            mounts.keep_visible();
+            mounts.keep_visible(root);
             if mounts.layout() != CgroupLayout::None {
                 return Ok(mounts);
             }
         }
-        let mounts = Mounts::probe(root);
+        let mut mounts = Mounts::probe(root);
+        mounts.keep_visible(root);
         if mounts.layout() == CgroupLayout::None {
-            return Err(CgroupError::None { place: root.path("/sys/fs/cgroup") });
+            return Err(CgroupError::None {
+                place: root.path("/sys/fs/cgroup"),
+            });
         }
         Ok(mounts)
     }
@@ -145,19 +154,27 @@ impl Mounts {
         }
     }
 
-    /// The directories of the root cgroup in which processes without a cgroup of their own sit: of
-    /// the hierarchy that accounts for CPU time, else of any.
+    /// The root cgroup's directories that account for CPU time. A process without a cgroup of its
+    /// own sits in all of them: systemd on hybrid hosts leaves its services in the root of `cpu`
+    /// and gives them a cgroup in the version 2 hierarchy alone.
     #[must_use]
-    pub fn root_dir(&self) -> Option<&Path> {
-        let order = [Controller::Cpu, Controller::Cpuacct, Controller::Unified];
-        let first = order.into_iter().find_map(|controller| self.of(controller));
-        first.or_else(|| self.hierarchies.iter().flatten().next()).map(|h| h.dir.as_path())
+    pub fn root_dirs(&self) -> Vec<&Path> {
+        let old = self
+            .of(Controller::Cpu)
+            .or_else(|| self.of(Controller::Cpuacct));
+        old.into_iter()
+            .chain(self.of(Controller::Unified))
+            .map(|h| h.dir.as_path())
+            .collect()
     }
 
     fn set(&mut self, controller: Controller, found: Hierarchy) {
         if let Some(place) = self.hierarchies.get_mut(controller as usize) {
             // A hierarchy can be mounted more than once: the mount that shows most of it counts.
-            if place.as_ref().is_none_or(|known| found.prefix.len() < known.prefix.len()) {
+            if place
+                .as_ref()
+                .is_none_or(|known| found.prefix.len() < known.prefix.len())
+            {
                 *place = Some(found);
             }
         }
@@ -166,15 +183,26 @@ impl Mounts {
     fn parse(mountinfo: &[u8], root: &HostRoot) -> Mounts {
         let mut mounts = Mounts::default();
         for line in mountinfo.split(|&byte| byte == b'\n') {
-            let Some(mount) = Mount::parse(line) else { continue };
+            let Some(mount) = Mount::parse(line) else {
+                continue;
+            };
             let point = String::from_utf8_lossy(&mount.point);
-            let hierarchy = Hierarchy { dir: root.path(&point), prefix: prefix(&mount.root) };
+            let hierarchy = Hierarchy {
+                dir: root.path(&point),
+                prefix: prefix(&mount.root),
+            };
             if mount.kind == b"cgroup2" {
                 mounts.set(Controller::Unified, hierarchy);
             } else if mount.kind == b"cgroup" {
                 for controller in Controller::ALL {
-                    let Some(option) = controller.option() else { continue };
-                    if mount.options.split(|&byte| byte == b',').any(|o| o == option.as_bytes()) {
+                    let Some(option) = controller.option() else {
+                        continue;
+                    };
+                    if mount
+                        .options
+                        .split(|&byte| byte == b',')
+                        .any(|o| o == option.as_bytes())
+                    {
                         mounts.set(controller, hierarchy.clone());
                     }
                 }
@@ -183,11 +211,19 @@ impl Mounts {
         mounts
     }
 
-    /// Drops what the mount table names and this process cannot see.
-    fn keep_visible(&mut self) {
+    /// Drops what the mount table names and this process cannot see, and what a symbolic link
+    /// would show from outside of the host's root.
+    fn keep_visible(&mut self, root: &HostRoot) {
+        let Ok(top) = root.path("/").canonicalize() else {
+            return;
+        };
         for place in &mut self.hierarchies {
-            if place.as_ref().is_some_and(|h| !h.dir.join("cgroup.procs").exists()) {
-                *place = None;
+            let Some(hierarchy) = place else { continue };
+            match hierarchy.dir.canonicalize() {
+                Ok(dir) if dir.starts_with(&top) && dir.join("cgroup.procs").exists() => {
+                    hierarchy.dir = dir;
+                }
+                _ => *place = None,
             }
         }
     }
@@ -195,21 +231,28 @@ impl Mounts {
     fn probe(root: &HostRoot) -> Mounts {
         let mut mounts = Mounts::default();
         let top = root.path("/sys/fs/cgroup");
-        let whole = |dir: PathBuf| Hierarchy { dir, prefix: Vec::new() };
+        let whole = |dir: PathBuf| Hierarchy {
+            dir,
+            prefix: Vec::new(),
+        };
         for place in [top.clone(), top.join("unified")] {
             if place.join("cgroup.controllers").exists() {
                 mounts.set(Controller::Unified, whole(place));
                 break;
             }
         }
-        let Ok(entries) = std::fs::read_dir(&top) else { return mounts };
+        let Ok(entries) = std::fs::read_dir(&top) else {
+            return mounts;
+        };
         for name in entries.flatten().map(|entry| entry.file_name()) {
             let dir = top.join(&name);
             if dir.join("cgroup.controllers").exists() || !dir.join("cgroup.procs").exists() {
                 continue;
             }
             for controller in Controller::ALL {
-                let Some(option) = controller.option() else { continue };
+                let Some(option) = controller.option() else {
+                    continue;
+                };
                 let mut parts = name.as_bytes().split(|&byte| byte == b',');
                 if parts.any(|part| part == option.as_bytes()) && !v2_only(&mounts, &top) {
                     mounts.set(controller, whole(dir.clone()));
@@ -223,7 +266,9 @@ impl Mounts {
 /// Whether the version 2 hierarchy itself is mounted at the top, so that `cpu` below it is a
 /// cgroup of that name and no hierarchy.
 fn v2_only(mounts: &Mounts, top: &Path) -> bool {
-    mounts.of(Controller::Unified).is_some_and(|unified| unified.dir == top)
+    mounts
+        .of(Controller::Unified)
+        .is_some_and(|unified| unified.dir == top)
 }
 
 /// The cgroup at the top of a mount. One that lies above the reader's cgroup namespace reads as
@@ -251,7 +296,12 @@ impl Mount<'_> {
         let mut rest = fields.skip_while(|field| *field != b"-").skip(1);
         let kind = rest.next()?;
         let options = rest.nth(1)?;
-        Some(Mount { root, point, kind, options })
+        Some(Mount {
+            root,
+            point,
+            kind,
+            options,
+        })
     }
 }
 
@@ -260,7 +310,9 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&byte, tail)) = rest.split_first() {
-        let octal = tail.get(..3).filter(|digits| digits.iter().all(|d| (b'0'..=b'7').contains(d)));
+        let octal = tail
+            .get(..3)
+            .filter(|digits| digits.iter().all(|d| (b'0'..=b'7').contains(d)));
         match (byte, octal) {
             (b'\\', Some(&[a, b, c])) => {
                 bytes.push((a - b'0').wrapping_mul(64) | ((b - b'0') << 3) | (c - b'0'));
@@ -298,8 +350,14 @@ mod tests {
              41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
         );
         assert_eq!(mounts.layout(), CgroupLayout::Hybrid);
-        assert_eq!(mounts.of(Controller::Cpu).unwrap().dir, Path::new("/sys/fs/cgroup/cpu"));
-        assert_eq!(mounts.of(Controller::Cpuacct).unwrap().dir, Path::new("/sys/fs/cgroup/cpuacct"));
+        assert_eq!(
+            mounts.of(Controller::Cpu).unwrap().dir,
+            Path::new("/sys/fs/cgroup/cpu")
+        );
+        assert_eq!(
+            mounts.of(Controller::Cpuacct).unwrap().dir,
+            Path::new("/sys/fs/cgroup/cpuacct")
+        );
         assert!(mounts.of(Controller::Memory).is_none());
     }
 
@@ -328,7 +386,10 @@ mod tests {
              2 1 0:35 /docker /mnt/all rw - cgroup2 cgroup2 rw\n",
         );
         let unified = mounts.of(Controller::Unified).unwrap();
-        assert_eq!((unified.dir.as_path(), unified.prefix.as_slice()), (Path::new("/mnt/all"), &b"docker"[..]));
+        assert_eq!(
+            (unified.dir.as_path(), unified.prefix.as_slice()),
+            (Path::new("/mnt/all"), &b"docker"[..])
+        );
         let mut path = Vec::new();
         assert_eq!(unified.dir_of(b"docker/a b", &mut path), Some(()));
         assert_eq!(as_path(&path), Path::new("/mnt/all/a b"));
@@ -340,7 +401,10 @@ mod tests {
     fn without_a_mount_table_the_usual_places_are_probed() {
         let dir = tempfile::tempdir().unwrap();
         let root = HostRoot::new(dir.path());
-        assert!(matches!(Mounts::discover(&root), Err(CgroupError::None { .. })));
+        assert!(matches!(
+            Mounts::discover(&root),
+            Err(CgroupError::None { .. })
+        ));
         for place in ["cpu,cpuacct", "memory", "unified", "systemd"] {
             let place = root.path("/sys/fs/cgroup").join(place);
             fs::create_dir_all(&place).unwrap();
@@ -351,6 +415,23 @@ mod tests {
         assert_eq!(mounts.layout(), CgroupLayout::Hybrid);
         assert_eq!(mounts.of(Controller::Cpu), mounts.of(Controller::Cpuacct));
         assert!(mounts.of(Controller::Pids).is_none());
+        assert_eq!(mounts.root_dirs().len(), 2);
+    }
+
+    #[test]
+    fn a_link_does_not_lead_out_of_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = dir.path().join("host");
+        let outside = dir.path().join("outside");
+        for place in [&host.join("sys/fs"), &outside] {
+            fs::create_dir_all(place).unwrap();
+        }
+        for name in ["cgroup.controllers", "cgroup.procs"] {
+            fs::write(outside.join(name), "").unwrap();
+        }
+        std::os::unix::fs::symlink(&outside, host.join("sys/fs/cgroup")).unwrap();
+        assert!(Mounts::discover(&HostRoot::new(&host)).is_err());
+        assert!(Mounts::discover(&HostRoot::new(dir.path())).is_err());
     }
 
     proptest! {

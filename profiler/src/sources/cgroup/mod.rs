@@ -3,11 +3,12 @@
 //!
 //! A thousand cgroups once a second must cost little, so that: descriptors are kept
 //! ([`files`]); leaves are found without listing them ([`walk`]); limits are read every few
-//! sweeps; and a cgroup whose CPU time stands still keeps what cannot have changed meanwhile
-//! ([`node`]). Nothing is older than [`STALE`] sweeps.
+//! sweeps; a cgroup whose CPU time stands still keeps what cannot have changed meanwhile; and where
+//! hundreds run, their memory takes turns ([`node`]). No counter is older than [`STALE`] sweeps.
 
 mod files;
 mod layout;
+mod limits;
 mod node;
 mod numbers;
 mod v1;
@@ -30,8 +31,34 @@ use walk::Walk;
 /// Every value of every cgroup is read again after this many sweeps at the latest.
 pub(crate) const STALE: u32 = 10;
 
+/// From this many cgroups that run on, their memory, I/O and tasks take turns.
+const AT_ONCE: usize = 256;
+
 /// The tree is walked again after this many sweeps, even if events promise that nothing changed.
 const TRUST: u32 = 30;
+
+/// The files of version 1 with bytes and operations per device, best first: of blk-throttle, of
+/// the bfq scheduler, and of blk-throttle before Linux 4.19.
+const IO_FILES: [IoFiles; 3] = [
+    (
+        "blkio.throttle.io_service_bytes_recursive",
+        "blkio.throttle.io_serviced_recursive",
+    ),
+    (
+        "blkio.bfq.io_service_bytes_recursive",
+        "blkio.bfq.io_serviced_recursive",
+    ),
+    (
+        "blkio.throttle.io_service_bytes",
+        "blkio.throttle.io_serviced",
+    ),
+];
+
+type IoFiles = (&'static str, &'static str);
+
+/// Since Linux 6.10 blk-throttle starts with the first limit on a disk.
+const IO_SILENT: &str = "this kernel counts it in version 1 cgroups only on disks with a \
+    blkio.throttle limit or the bfq scheduler: set one of them, or boot with cgroup v2";
 
 /// Why there are no cgroups to read.
 #[derive(Debug, thiserror::Error)]
@@ -66,13 +93,25 @@ impl Want {
     /// Everything.
     #[must_use]
     pub const fn all() -> Want {
-        Want { memory: true, io: true, pressure: true, processes: true, network: true }
+        Want {
+            memory: true,
+            io: true,
+            pressure: true,
+            processes: true,
+            network: true,
+        }
     }
 
     /// CPU alone.
     #[must_use]
     pub const fn cpu() -> Want {
-        Want { memory: false, io: false, pressure: false, processes: false, network: false }
+        Want {
+            memory: false,
+            io: false,
+            pressure: false,
+            processes: false,
+            network: false,
+        }
     }
 }
 
@@ -91,6 +130,8 @@ pub struct CgroupReader {
     walks: u32,
     since_walk: u32,
     cut: Option<&'static str>,
+    /// Which of [`IO_FILES`] count; none do on kernels that count only where a limit is set.
+    io_files: Option<IoFiles>,
 }
 
 impl CgroupReader {
@@ -113,6 +154,7 @@ impl CgroupReader {
             walks: 0,
             since_walk: 0,
             cut: None,
+            io_files: None,
         })
     }
 
@@ -159,11 +201,21 @@ impl CgroupReader {
         }
         self.namespaces.begin_sweep();
         let moved = self.moved(active);
+        // The first two sweeps may be all there are: they take everything.
+        let running = moved.iter().filter(|&&moved| moved).count();
+        let turns = if self.sweeps > 2 {
+            1 + running / AT_ONCE
+        } else {
+            1
+        };
         let mut sweep = Sweep {
             mounts: &self.mounts,
             files: &mut self.files,
             namespaces: &mut self.namespaces,
             want,
+            io_files: self.io_files,
+            number: self.sweeps,
+            pace: u32::try_from(turns).unwrap_or(STALE).min(STALE),
             denied: None,
             vanished: false,
         };
@@ -178,6 +230,9 @@ impl CgroupReader {
         readings.sort_by(|a, b| a.path.cmp(&b.path));
         let mut gaps = self.namespaces.gaps();
         gaps.extend(self.cut.map(|why| Gap::new("cgroups", why)));
+        if want.io && self.io_files.is_none() && self.mounts.of(Controller::Blkio).is_some() {
+            gaps.push(Gap::new("cgroup block I/O", IO_SILENT));
+        }
         gaps.extend(denied.map(|name| {
             Gap::new(
                 format!("cgroup {name}"),
@@ -195,7 +250,9 @@ impl CgroupReader {
                 let mut at = Some(index);
                 while let Some(place) = at.and_then(|i| moved.get_mut(i)).filter(|m| !**m) {
                     *place = true;
-                    at = at.and_then(|i| self.nodes.get(i)).and_then(|node| node.parent);
+                    at = at
+                        .and_then(|i| self.nodes.get(i))
+                        .and_then(|node| node.parent);
                 }
             }
         }
@@ -206,14 +263,21 @@ impl CgroupReader {
     /// the others each tenth: engines make a container's directories everywhere, or with them.
     fn walk(&mut self) {
         let ids = &Controller::ALL[..3];
-        let mounted = ids.iter().any(|&controller| self.mounts.of(controller).is_some());
+        let mounted = ids
+            .iter()
+            .any(|&controller| self.mounts.of(controller).is_some());
         let full = !mounted || self.walks.is_multiple_of(STALE);
         self.walks = self.walks.wrapping_add(1);
         self.since_walk = 0;
         self.changed = false;
+        if full {
+            self.choose_io_files();
+        }
         let mut walk = Walk::over(&self.mounts, if full { &Controller::ALL } else { ids });
         self.cut = walk.cut;
-        let bits = ids.iter().fold(0, |bits, controller| bits | controller.bit());
+        let bits = ids
+            .iter()
+            .fold(0, |bits, controller| bits | controller.bit());
         for mut node in std::mem::take(&mut self.nodes) {
             match walk.found.remove(node.raw()) {
                 Some(mut found) => {
@@ -226,7 +290,8 @@ impl CgroupReader {
                     } else {
                         // The same path, made anew.
                         self.files.close(&mut node.files);
-                        self.nodes.push(Node::new(node.raw().to_vec(), found, self.walks));
+                        self.nodes
+                            .push(Node::new(node.raw().to_vec(), found, self.walks));
                     }
                 }
                 None if !full && node.present & bits == 0 => self.nodes.push(node),
@@ -245,6 +310,27 @@ impl CgroupReader {
             self.nodes.push(Node::new(raw, found, stagger));
         }
         node::arrange(&mut self.nodes);
+    }
+
+    /// Finds the files that know a device. A booted machine has used a disk, so that files that
+    /// know none count nothing: what they say is no zero.
+    fn choose_io_files(&mut self) {
+        let Some(hierarchy) = self.mounts.of(Controller::Blkio) else {
+            return;
+        };
+        let top = hierarchy.prefix.clone();
+        let chosen = IO_FILES.into_iter().find(|&(bytes, _)| {
+            let text = self
+                .files
+                .read_once(&self.mounts, &top, Controller::Blkio, bytes);
+            text.is_some_and(|text| !v1::blkio(text, b"").is_empty())
+        });
+        if chosen != self.io_files {
+            self.io_files = chosen;
+            self.nodes
+                .iter_mut()
+                .for_each(|node| self.files.close(&mut node.files));
+        }
     }
 }
 

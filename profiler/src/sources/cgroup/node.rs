@@ -4,23 +4,22 @@ use super::files::{FileReader, Files, Silence, Slot};
 use super::layout::{Controller, Mounts};
 use super::numbers::{lines, single};
 use super::walk::Found;
-use super::{STALE, Want, v1, v2};
+use super::{STALE, Want, limits, v1, v2};
 use crate::sources::network::Namespaces;
-use dunnage_model::cpuset::CpuSet;
 use dunnage_model::observation::{
-    CgroupCpu, CgroupMemory, CgroupReading, CpuLimits, DeviceIo, Pressure, PressureTotals,
+    CgroupCpu, CgroupMemory, CgroupReading, DeviceIo, Pressure, PressureTotals,
 };
 use dunnage_model::units::{Bytes, Nanos};
 use std::sync::Arc;
 
-/// Limits of a cgroup that runs are read again after this many sweeps, of others after [`STALE`].
-const LIMITS_STALE: u32 = 3;
+/// Limits of a cgroup that runs are read again after this many sweeps.
+const LIMITS_STALE: u32 = STALE;
+
+/// Limits of a cgroup that does not run are read again after this many sweeps.
+const IDLE_LIMITS_STALE: u32 = 3 * STALE;
 
 /// CPU time since the limits were read that makes a cgroup one that runs.
 const RAN: Nanos = Nanos(1_000_000);
-
-/// The weight that the kernel gives a cgroup with `cpu.idle` (`WEIGHT_IDLEPRIO`, 3 of 1,024).
-const IDLE_WEIGHT: f64 = 3.0 * 100.0 / 1024.0;
 
 /// What the nodes share while one sweep runs.
 pub(super) struct Sweep<'a> {
@@ -28,6 +27,12 @@ pub(super) struct Sweep<'a> {
     pub(super) files: &'a mut FileReader,
     pub(super) namespaces: &'a mut Namespaces,
     pub(super) want: Want,
+    /// The files of version 1 that count block I/O, if any do.
+    pub(super) io_files: Option<(&'static str, &'static str)>,
+    /// Its number.
+    pub(super) number: u32,
+    /// Memory, I/O and tasks of a cgroup that runs are read in each sweep of this many.
+    pub(super) pace: u32,
     /// A file that this user may not read.
     pub(super) denied: Option<&'static str>,
     /// A cgroup went away while the sweep ran.
@@ -46,6 +51,10 @@ pub(super) struct Node {
     reading: CgroupReading,
     /// What the reading holds; `None` before the first.
     holds: Option<Want>,
+    /// Spreads what is not read in every sweep.
+    stagger: u32,
+    /// It ran since memory and tasks were read.
+    stirred: bool,
     /// Sweeps since everything was read.
     age: u32,
     limits_age: u32,
@@ -69,6 +78,8 @@ impl Node {
             parent: None,
             reading,
             holds: None,
+            stagger,
+            stirred: false,
             age: stagger % STALE,
             limits_age: 0,
             limits_usage: Nanos::ZERO,
@@ -104,30 +115,52 @@ impl Node {
             self.files.look_again();
         }
         let before = self.reading.cpu.map(|cpu| cpu.usage);
-        if let Err(Silence::Gone) = self.read_cpu(sweep, due) {
-            return self.vanish(sweep);
+        match self.read_cpu(sweep, due) {
+            Ok(()) => {}
+            Err(Silence::Gone) => return self.vanish(sweep),
+            Err(Silence::Absent | Silence::Denied) => self.reading.cpu = None,
         }
         let usage = self.reading.cpu.map(|cpu| cpu.usage);
         // Where nothing accounts for CPU time nothing tells that it stands still.
         let ran = usage != before || usage.is_none();
-        if due && usage.is_none() && !self.exists(sweep) {
+        if usage.is_none() && !self.exists(sweep) {
             return self.vanish(sweep);
         }
         self.read_limits(sweep, usage.unwrap_or(Nanos::ZERO));
-        if sweep.want.pressure {
-            self.reading.pressure = self.pressure(sweep);
+        let Want {
+            pressure,
+            io,
+            memory,
+            ..
+        } = sweep.want;
+        self.reading.pressure = if pressure {
+            self.pressure(sweep)
+        } else {
+            Pressure::default()
+        };
+        self.stirred |= ran;
+        let turn = due
+            || sweep
+                .number
+                .wrapping_add(self.stagger)
+                .is_multiple_of(sweep.pace);
+        if turn {
+            // Pages are written back also while their owner sleeps.
+            self.reading.io = if io { self.io(sweep) } else { None };
         }
-        if sweep.want.io {
-            self.reading.io = self.io(sweep);
-        }
-        if due || ran {
-            self.reading.memory = if sweep.want.memory { self.memory(sweep) } else { None };
+        if due || (turn && self.stirred) {
+            self.reading.memory = if memory { self.memory(sweep) } else { None };
             self.read_tasks(sweep, due);
-        } else if sweep.files.is_short() {
+            self.stirred = false;
+        } else if !ran && sweep.files.is_short() {
             sweep.files.close(&mut self.files);
         }
         if due {
-            self.age = if self.holds.is_none() { self.age % STALE } else { 0 };
+            self.age = if self.holds.is_none() {
+                self.age % STALE
+            } else {
+                0
+            };
             self.holds = Some(sweep.want);
         }
         true
@@ -138,7 +171,9 @@ impl Node {
     }
 
     fn exists(&self, sweep: &mut Sweep<'_>) -> bool {
-        let mut present = Controller::ALL.into_iter().filter(|&controller| self.has(controller));
+        let mut present = Controller::ALL
+            .into_iter()
+            .filter(|&controller| self.has(controller));
         present.any(|controller| sweep.files.exists(sweep.mounts, &self.raw, controller))
     }
 
@@ -157,7 +192,9 @@ impl Node {
         name: &'static str,
     ) -> Result<&'s [u8], Silence> {
         let place = (controller, name);
-        let outcome = sweep.files.read(sweep.mounts, &self.raw, place, &mut self.files, slot);
+        let outcome = sweep
+            .files
+            .read(sweep.mounts, &self.raw, place, &mut self.files, slot);
         if outcome == Err(Silence::Denied) {
             sweep.denied = Some(name);
         }
@@ -170,7 +207,9 @@ impl Node {
         controller: Controller,
         name: &str,
     ) -> Option<&'s [u8]> {
-        sweep.files.read_once(sweep.mounts, &self.raw, controller, name)
+        sweep
+            .files
+            .read_once(sweep.mounts, &self.raw, controller, name)
     }
 
     /// Version 1 where the cgroup has a directory there; version 2 else, which knows the CPU time
@@ -190,16 +229,25 @@ impl Node {
         if !due && self.reading.cpu.is_some_and(|cpu| cpu.usage == usage) {
             return Ok(());
         }
-        let mut nanos = |slot, name| {
-            self.slot(sweep, slot, account, name).ok().and_then(single).map(Nanos)
-        };
+        let quota = self.reading.cpu_limits.quota_cpus.is_some();
+        let last = self.reading.cpu.unwrap_or_default();
+        let system = self.slot(sweep, Slot::CpuSystem, account, "cpuacct.usage_sys");
+        // The kernel counts the two by ticks and the sum exactly: the rest is taken as user time.
+        let system = system
+            .ok()
+            .and_then(single)
+            .map(|nanos| Nanos(nanos).min(usage));
+        let user = system.map(|system| usage.since(system));
         let mut cpu = CgroupCpu {
             usage,
-            user: nanos(Slot::CpuUser, "cpuacct.usage_user"),
-            system: nanos(Slot::CpuSystem, "cpuacct.usage_sys"),
-            ..CgroupCpu::default()
+            user,
+            system,
+            ..last
         };
-        if let Ok(text) = self.slot(sweep, Slot::CpuThrottle, Controller::Cpu, "cpu.stat") {
+        // Without a quota nothing is throttled.
+        if (due || quota)
+            && let Ok(text) = self.slot(sweep, Slot::CpuThrottle, Controller::Cpu, "cpu.stat")
+        {
             v1::cpu_stat(text, &mut cpu);
         }
         self.reading.cpu = Some(cpu);
@@ -208,70 +256,33 @@ impl Node {
 
     fn read_limits(&mut self, sweep: &mut Sweep<'_>, usage: Nanos) {
         let runs = usage.since(self.limits_usage) > RAN;
-        let stale = self.limits_age >= if runs { LIMITS_STALE } else { STALE };
+        let stale = self.limits_age
+            >= if runs {
+                LIMITS_STALE
+            } else {
+                IDLE_LIMITS_STALE
+            };
         if self.holds.is_some() && !stale {
             return;
         }
         self.limits_age = 0;
         self.limits_usage = usage;
-        self.reading.cpu_limits = if self.raw.is_empty() {
-            // The root has no limits of its own; its weight means nothing.
-            CpuLimits { cpuset: self.cpuset(sweep), ..CpuLimits::default() }
-        } else if self.has(Controller::Cpu) {
-            self.limits_v1(sweep)
-        } else {
-            self.limits_v2(sweep)
-        };
+        self.reading.cpu_limits = limits::read(&self.raw, self.present, sweep);
         let unified = Controller::Unified;
         self.memory_limit = if sweep.want.memory && !self.has(Controller::Memory) {
-            self.once(sweep, unified, "memory.max").and_then(single).map(Bytes)
+            self.once(sweep, unified, "memory.max")
+                .and_then(single)
+                .map(Bytes)
         } else {
             None
         };
     }
 
-    fn limits_v1(&self, sweep: &mut Sweep<'_>) -> CpuLimits {
-        let cpu = Controller::Cpu;
-        let period = self.once(sweep, cpu, "cpu.cfs_period_us").and_then(single).unwrap_or(0);
-        CpuLimits {
-            weight: self.once(sweep, cpu, "cpu.shares").and_then(single).map(v1::weight),
-            quota_cpus: self
-                .once(sweep, cpu, "cpu.cfs_quota_us")
-                .and_then(|quota| v1::quota(quota, period)),
-            cpuset: self.cpuset(sweep),
-            idle: self.once(sweep, cpu, "cpu.idle").and_then(single) == Some(1),
-        }
-    }
-
-    fn limits_v2(&self, sweep: &mut Sweep<'_>) -> CpuLimits {
-        let unified = Controller::Unified;
-        let Some(weight) = self.once(sweep, unified, "cpu.weight").and_then(single) else {
-            return CpuLimits { cpuset: self.cpuset(sweep), ..CpuLimits::default() };
-        };
-        let idle = self.once(sweep, unified, "cpu.idle").and_then(single) == Some(1);
-        CpuLimits {
-            weight: Some(if idle { IDLE_WEIGHT } else { weight as f64 }),
-            quota_cpus: self.once(sweep, unified, "cpu.max").and_then(v2::cpu_max),
-            cpuset: self.cpuset(sweep),
-            idle,
-        }
-    }
-
-    fn cpuset(&self, sweep: &mut Sweep<'_>) -> Option<CpuSet> {
-        let set = |text: &[u8]| CpuSet::parse(std::str::from_utf8(text).ok()?);
-        if !self.has(Controller::Cpuset) {
-            return self.once(sweep, Controller::Unified, "cpuset.cpus.effective").and_then(set);
-        }
-        let mut names = ["cpuset.effective_cpus", "cpuset.cpus"].into_iter();
-        names
-            .find_map(|name| self.once(sweep, Controller::Cpuset, name).and_then(set))
-            // A version 1 cpuset that nobody filled can hold no task.
-            .filter(|cpus| !cpus.is_empty())
-    }
-
     fn pressure(&mut self, sweep: &mut Sweep<'_>) -> Pressure {
         let mut totals = |slot, name| -> Option<PressureTotals> {
-            self.slot(sweep, slot, Controller::Unified, name).ok().and_then(v2::pressure)
+            self.slot(sweep, slot, Controller::Unified, name)
+                .ok()
+                .and_then(v2::pressure)
         };
         Pressure {
             cpu: totals(Slot::PressureCpu, "cpu.pressure"),
@@ -282,20 +293,19 @@ impl Node {
 
     fn io(&mut self, sweep: &mut Sweep<'_>) -> Option<Vec<DeviceIo>> {
         if !self.has(Controller::Blkio) {
-            let text = self.slot(sweep, Slot::IoBytes, Controller::Unified, "io.stat").ok()?;
+            let text = self
+                .slot(sweep, Slot::IoBytes, Controller::Unified, "io.stat")
+                .ok()?;
             return Some(v2::io_stat(text));
         }
-        let blkio = Controller::Blkio;
-        let bytes = "blkio.throttle.io_service_bytes_recursive";
-        let operations = "blkio.throttle.io_serviced_recursive";
-        if let Ok(text) = self.slot(sweep, Slot::IoBytes, blkio, bytes) {
-            let bytes = text.to_vec();
-            let operations = self.slot(sweep, Slot::IoOperations, blkio, operations).ok()?;
-            return Some(v1::blkio(&bytes, operations));
-        }
-        // Kernels before 4.19 have the plain files alone.
-        let bytes = self.once(sweep, blkio, "blkio.throttle.io_service_bytes")?.to_vec();
-        let operations = self.once(sweep, blkio, "blkio.throttle.io_serviced")?;
+        let (bytes, operations) = sweep.io_files?;
+        let bytes = self
+            .slot(sweep, Slot::IoBytes, Controller::Blkio, bytes)
+            .ok()?
+            .to_vec();
+        let operations = self
+            .slot(sweep, Slot::IoOperations, Controller::Blkio, operations)
+            .ok()?;
         Some(v1::blkio(&bytes, operations))
     }
 
@@ -307,7 +317,11 @@ impl Node {
             (Controller::Unified, "memory.current")
         };
         let used = single(self.slot(sweep, Slot::MemoryUsed, controller, used).ok()?)?;
-        let parse = if old { v1::memory_stat } else { v2::memory_stat };
+        let parse = if old {
+            v1::memory_stat
+        } else {
+            v2::memory_stat
+        };
         let text = self.slot(sweep, Slot::MemoryStat, controller, "memory.stat");
         let stat = text.map(parse).unwrap_or_default();
         Some(CgroupMemory {
@@ -321,30 +335,52 @@ impl Node {
 
     /// Threads, processes, and the network namespace of the first of them.
     fn read_tasks(&mut self, sweep: &mut Sweep<'_>, due: bool) {
-        let Want { processes, network, .. } = sweep.want;
-        let pids =
-            if self.has(Controller::Pids) { Controller::Pids } else { Controller::Unified };
+        let Want {
+            processes, network, ..
+        } = sweep.want;
+        let pids = if self.has(Controller::Pids) {
+            Controller::Pids
+        } else {
+            Controller::Unified
+        };
         self.reading.threads = if processes {
-            self.slot(sweep, Slot::Threads, pids, "pids.current").ok().and_then(single)
+            self.slot(sweep, Slot::Threads, pids, "pids.current")
+                .ok()
+                .and_then(single)
         } else {
             None
         };
         // The root's list holds every kernel thread; it is long and seldom asked for.
-        if !(processes || network) || (self.raw.is_empty() && !due) {
+        if self.raw.is_empty() && !due {
             return;
         }
-        let tasks = self.tasks(sweep);
+        let tasks = if processes || network {
+            self.tasks(sweep)
+        } else {
+            None
+        };
         self.reading.processes = tasks.map(|(count, _)| count).filter(|_| processes);
-        let first = tasks.and_then(|(_, first)| first).filter(|_| network && !self.raw.is_empty());
+        let first = tasks
+            .and_then(|(_, first)| first)
+            .filter(|_| network && !self.raw.is_empty());
         self.reading.network = first.and_then(|pid| sweep.namespaces.of_process(pid));
     }
 
     /// How many processes sit in this cgroup itself, and the first that is visible from here.
     /// Engines on hybrid hosts may fill the directory of one hierarchy and not of the other.
     fn tasks(&mut self, sweep: &mut Sweep<'_>) -> Option<(u64, Option<u32>)> {
-        let order = [Controller::Cpu, Controller::Cpuacct, Controller::Memory, Controller::Pids];
+        let order = [
+            Controller::Cpu,
+            Controller::Cpuacct,
+            Controller::Memory,
+            Controller::Pids,
+        ];
         let old = order.into_iter().find(|&controller| self.has(controller));
-        let first = if self.has(Controller::Unified) { Some(Controller::Unified) } else { old };
+        let first = if self.has(Controller::Unified) {
+            Some(Controller::Unified)
+        } else {
+            old
+        };
         let text = self.slot(sweep, Slot::Processes, first?, "cgroup.procs");
         match (text.map(count), old) {
             (Ok((0, _)) | Err(_), Some(old)) if first != Some(old) => {
@@ -362,7 +398,9 @@ fn count(text: &[u8]) -> (u64, Option<u32>) {
         processes += 1;
         if first.is_none() {
             // A process outside of the reader's pid namespace reads as 0.
-            first = single(line).and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid > 0);
+            first = single(line)
+                .and_then(|pid| u32::try_from(pid).ok())
+                .filter(|&pid| pid > 0);
         }
     }
     (processes, first)
@@ -380,7 +418,11 @@ pub(super) fn arrange(nodes: &mut [Node]) {
     for (node, parent) in nodes.iter_mut().zip(parents) {
         node.parent = parent;
         if !seen.insert(node.reading.path.clone()) {
-            let id = node.reading.v2_id.or(node.reading.v1_id).unwrap_or_default();
+            let id = node
+                .reading
+                .v2_id
+                .or(node.reading.v1_id)
+                .unwrap_or_default();
             let path: Arc<str> = Arc::from(format!("{}#{id}", node.reading.path));
             node.reading.path = path.clone();
             seen.insert(path);

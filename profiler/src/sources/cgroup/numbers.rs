@@ -2,12 +2,15 @@
 
 /// The lines of a kernel file without their ends, empty ones left out.
 pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
+    text.split(|&byte| byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty())
 }
 
 /// The words of a line.
 pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty())
+    line.split(|byte| byte.is_ascii_whitespace())
+        .filter(|word| !word.is_empty())
 }
 
 /// `word` as an unsigned decimal number; `None` for anything else, also for more than 64 bits.
@@ -56,7 +59,16 @@ mod tests {
     #[test]
     fn only_plain_decimals_are_numbers() {
         assert_eq!(decimal(b"18446744073709551615"), Some(u64::MAX));
-        for word in ["", "-1", "+1", "1.5", "0x10", "18446744073709551616", "max", " 1"] {
+        for word in [
+            "",
+            "-1",
+            "+1",
+            "1.5",
+            "0x10",
+            "18446744073709551616",
+            "max",
+            " 1",
+        ] {
             assert_eq!(decimal(word.as_bytes()), None, "{word:?}");
         }
         assert_eq!(single(b"12\n"), Some(12));

@@ -72,12 +72,20 @@ pub(crate) fn io_stat(text: &[u8]) -> Vec<DeviceIo> {
 fn io_line(line: &[u8]) -> Option<DeviceIo> {
     let mut fields = words(line);
     let (major, minor) = device(fields.next()?)?;
-    let mut io = DeviceIo { major, minor, ..DeviceIo::default() };
+    let mut io = DeviceIo {
+        major,
+        minor,
+        ..DeviceIo::default()
+    };
     let mut seen = false;
     for field in fields {
-        let Some(equals) = field.iter().position(|&byte| byte == b'=') else { continue };
+        let Some(equals) = field.iter().position(|&byte| byte == b'=') else {
+            continue;
+        };
         let (key, value) = field.split_at(equals);
-        let Some(value) = value.get(1..).and_then(decimal) else { continue };
+        let Some(value) = value.get(1..).and_then(decimal) else {
+            continue;
+        };
         match key {
             b"rbytes" => io.read = Bytes(value),
             b"wbytes" => io.written = Bytes(value),
@@ -102,7 +110,10 @@ pub(crate) fn pressure(text: &[u8]) -> Option<PressureTotals> {
             full = total;
         }
     }
-    Some(PressureTotals { some: micros(some?), full: full.map(micros) })
+    Some(PressureTotals {
+        some: micros(some?),
+        full: full.map(micros),
+    })
 }
 
 /// Microseconds as the kernel prints them.
@@ -145,7 +156,10 @@ mod tests {
         );
         assert_eq!(io.len(), 1);
         assert_eq!((io[0].major, io[0].minor), (254, 0));
-        assert_eq!((io[0].read, io[0].written), (Bytes(1_548_288), Bytes(57_344)));
+        assert_eq!(
+            (io[0].read, io[0].written),
+            (Bytes(1_548_288), Bytes(57_344))
+        );
         assert_eq!((io[0].reads, io[0].writes), (17, 14));
     }
 
@@ -153,7 +167,13 @@ mod tests {
     fn pressure_without_a_full_line() {
         let text = b"some avg10=2.76 avg60=0.51 avg300=0.10 total=327690\n";
         let pressure = pressure(text).unwrap();
-        assert_eq!(pressure, PressureTotals { some: Nanos(327_690_000), full: None });
+        assert_eq!(
+            pressure,
+            PressureTotals {
+                some: Nanos(327_690_000),
+                full: None
+            }
+        );
         assert_eq!(super::pressure(b""), None);
     }
 

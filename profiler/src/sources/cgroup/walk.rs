@@ -41,7 +41,9 @@ impl Walk {
         let mut walk = Walk::default();
         let mut done: Vec<&Hierarchy> = Vec::new();
         for &controller in controllers {
-            let Some(hierarchy) = mounts.of(controller) else { continue };
+            let Some(hierarchy) = mounts.of(controller) else {
+                continue;
+            };
             if !done.contains(&hierarchy) {
                 done.push(hierarchy);
                 walk.hierarchy(mounts, hierarchy);
@@ -52,11 +54,13 @@ impl Walk {
 
     fn hierarchy(&mut self, mounts: &Mounts, hierarchy: &Hierarchy) {
         let is = |controller| mounts.of(controller) == Some(hierarchy);
-        let present =
-            Controller::ALL.into_iter().filter(|&c| is(c)).fold(0, |bits, c| bits | c.bit());
+        let present = Controller::ALL
+            .into_iter()
+            .filter(|&c| is(c))
+            .fold(0, |bits, c| bits | c.bit());
         let names_v2 = is(Controller::Unified);
-        let names_v1 =
-            is(Controller::Cpu) || (is(Controller::Cpuacct) && mounts.of(Controller::Cpu).is_none());
+        let names_v1 = is(Controller::Cpu)
+            || (is(Controller::Cpuacct) && mounts.of(Controller::Cpu).is_none());
         let mut path = Vec::new();
         let mut pending = vec![(hierarchy.prefix.clone(), 0)];
         while let Some((raw, level)) = pending.pop() {
@@ -65,8 +69,12 @@ impl Walk {
                 return;
             }
             // What vanished since its parent was listed is no error.
-            let Some(()) = hierarchy.dir_of(&raw, &mut path) else { continue };
-            let Ok(directory) = fs::symlink_metadata(as_path(&path)) else { continue };
+            let Some(()) = hierarchy.dir_of(&raw, &mut path) else {
+                continue;
+            };
+            let Ok(directory) = fs::symlink_metadata(as_path(&path)) else {
+                continue;
+            };
             if !directory.is_dir() {
                 continue;
             }
@@ -90,7 +98,9 @@ impl Walk {
 }
 
 fn children(dir: &[u8], raw: &[u8], level: usize, pending: &mut Vec<(Vec<u8>, usize)>) {
-    let Ok(entries) = fs::read_dir(as_path(dir)) else { return };
+    let Ok(entries) = fs::read_dir(as_path(dir)) else {
+        return;
+    };
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) && pending.len() < MOST_CGROUPS {
             let mut child = raw.to_vec();
@@ -125,7 +135,10 @@ mod tests {
     #[test]
     fn hierarchies_are_joined_by_path() {
         let dir = tempfile::tempdir().unwrap();
-        let mounts = hybrid(dir.path(), &["cpu/a/b", "cpuacct/a", "unified/a", "unified/c"]);
+        let mounts = hybrid(
+            dir.path(),
+            &["cpu/a/b", "cpuacct/a", "unified/a", "unified/c"],
+        );
         let walk = Walk::over(&mounts, &Controller::ALL);
         let mut paths: Vec<&[u8]> = walk.found.keys().map(Vec::as_slice).collect();
         paths.sort_unstable();

@@ -43,12 +43,16 @@ impl Lifecycle {
     /// Where the kernel lacks BTF or refuses the program (CAP_BPF and CAP_PERFMON are needed).
     pub fn load() -> Result<Lifecycle, LifecycleError> {
         let btf = Btf::from_sys_fs()?;
-        let mut ebpf =
-            EbpfLoader::new().btf(Some(&btf)).load(OBJECT).map_err(|e| LifecycleError::Load(Box::new(e)))?;
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&btf))
+            .load(OBJECT)
+            .map_err(|e| LifecycleError::Load(Box::new(e)))?;
         for (program, tracepoint) in [("on_mkdir", "cgroup_mkdir"), ("on_rmdir", "cgroup_rmdir")] {
             attach(&mut ebpf, &btf, program, tracepoint)?;
         }
-        let events = ebpf.take_map("events").and_then(|m| RingBuf::try_from(m).ok());
+        let events = ebpf
+            .take_map("events")
+            .and_then(|m| RingBuf::try_from(m).ok());
         let lost = ebpf.take_map("lost").and_then(|m| Array::try_from(m).ok());
         Ok(Lifecycle {
             events: events.ok_or(LifecycleError::Map("events"))?,
@@ -73,10 +77,21 @@ impl Lifecycle {
     }
 }
 
-fn attach(ebpf: &mut Ebpf, btf: &Btf, name: &'static str, tracepoint: &'static str) -> Result<(), LifecycleError> {
-    let refused = |e: ProgramError| LifecycleError::Attach { tracepoint, source: Box::new(e) };
-    let program: &mut BtfTracePoint =
-        ebpf.program_mut(name).ok_or(LifecycleError::Map(name))?.try_into().map_err(refused)?;
+fn attach(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    name: &'static str,
+    tracepoint: &'static str,
+) -> Result<(), LifecycleError> {
+    let refused = |e: ProgramError| LifecycleError::Attach {
+        tracepoint,
+        source: Box::new(e),
+    };
+    let program: &mut BtfTracePoint = ebpf
+        .program_mut(name)
+        .ok_or(LifecycleError::Map(name))?
+        .try_into()
+        .map_err(refused)?;
     program.load(tracepoint, btf).map_err(refused)?;
     program.attach().map_err(refused)?;
     Ok(())
@@ -91,7 +106,12 @@ fn parse(bytes: &[u8]) -> Option<Event> {
     let length = u16::from_le_bytes(bytes.get(14..16)?.try_into().ok()?);
     let path = bytes.get(16..16 + usize::from(length.checked_sub(1)?))?;
     let path = (length < PATH_CUT_AT).then(|| String::from_utf8_lossy(path).into());
-    Some(Event { id, hierarchy, removed: what == 2, path })
+    Some(Event {
+        id,
+        hierarchy,
+        removed: what == 2,
+        path,
+    })
 }
 
 #[cfg(test)]
@@ -107,7 +127,12 @@ mod tests {
         bytes.extend_from_slice(&1_u16.to_le_bytes());
         bytes.extend_from_slice(&5_u16.to_le_bytes());
         bytes.extend_from_slice(b"/a/b\0");
-        let event = Event { id: 42, hierarchy: 0, removed: false, path: Some("/a/b".into()) };
+        let event = Event {
+            id: 42,
+            hierarchy: 0,
+            removed: false,
+            path: Some("/a/b".into()),
+        };
         assert_eq!(parse(&bytes), Some(event));
     }
 

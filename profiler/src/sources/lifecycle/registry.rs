@@ -43,7 +43,10 @@ impl Registry {
     /// A registry that also follows the version 1 hierarchy of this number.
     #[must_use]
     pub fn new(v1_hierarchy: Option<u32>) -> Registry {
-        Registry { v1_hierarchy, ..Registry::default() }
+        Registry {
+            v1_hierarchy,
+            ..Registry::default()
+        }
     }
 
     /// Learns one event at the time `now`.
@@ -71,8 +74,12 @@ impl Registry {
             }
         }
         if complete {
-            let missing: Vec<Owner> =
-                self.entries.iter().filter(|(o, e)| e.gone.is_none() && !seen.contains(o)).map(|(o, _)| *o).collect();
+            let missing: Vec<Owner> = self
+                .entries
+                .iter()
+                .filter(|(o, e)| e.gone.is_none() && !seen.contains(o))
+                .map(|(o, _)| *o)
+                .collect();
             missing.into_iter().for_each(|owner| self.bury(owner, now));
         }
         self.forget(now);
@@ -105,7 +112,11 @@ impl Registry {
         if self.gone == 0 {
             return;
         }
-        let mut gone: Vec<(Nanos, Owner)> = self.entries.iter().filter_map(|(o, e)| Some((e.gone?, *o))).collect();
+        let mut gone: Vec<(Nanos, Owner)> = self
+            .entries
+            .iter()
+            .filter_map(|(o, e)| Some((e.gone?, *o)))
+            .collect();
         gone.sort_unstable();
         let surplus = gone.len().saturating_sub(KEEP_AT_MOST);
         for (at, (since, owner)) in gone.into_iter().enumerate() {
@@ -124,7 +135,9 @@ impl Names for Registry {
 
     fn is_gone(&self, owner: Owner) -> bool {
         match owner {
-            Owner::V1(_) | Owner::V2(_) => self.entries.get(&owner).is_none_or(|e| e.gone.is_some()),
+            Owner::V1(_) | Owner::V2(_) => {
+                self.entries.get(&owner).is_none_or(|e| e.gone.is_some())
+            }
             Owner::RootProcess(_) | Owner::Kernel | Owner::Unknown => false,
         }
     }
@@ -135,14 +148,25 @@ mod tests {
     use super::*;
 
     fn made(id: u64, path: &str) -> Event {
-        Event { id, hierarchy: 0, removed: false, path: Some(path.into()) }
+        Event {
+            id,
+            hierarchy: 0,
+            removed: false,
+            path: Some(path.into()),
+        }
     }
 
     #[test]
     fn a_cgroup_that_came_and_went_between_two_walks_keeps_its_name() {
         let mut registry = Registry::new(None);
         registry.apply(&made(7, "/docker/abc"), Nanos(1));
-        registry.apply(&Event { removed: true, ..made(7, "/docker/abc") }, Nanos(2));
+        registry.apply(
+            &Event {
+                removed: true,
+                ..made(7, "/docker/abc")
+            },
+            Nanos(2),
+        );
         registry.learn(&[], true, Nanos(3));
         assert_eq!(registry.path(Owner::V2(7)).as_deref(), Some("/docker/abc"));
         assert!(registry.is_gone(Owner::V2(7)));
@@ -152,7 +176,13 @@ mod tests {
     fn names_of_the_gone_are_forgotten_after_a_while() {
         let mut registry = Registry::new(None);
         registry.apply(&made(7, "/a"), Nanos(0));
-        registry.apply(&Event { removed: true, ..made(7, "/a") }, Nanos(0));
+        registry.apply(
+            &Event {
+                removed: true,
+                ..made(7, "/a")
+            },
+            Nanos(0),
+        );
         registry.learn(&[], true, Nanos(KEEP.0 + 1));
         assert_eq!(registry.path(Owner::V2(7)), None);
     }
@@ -160,9 +190,21 @@ mod tests {
     #[test]
     fn hierarchies_that_nobody_asked_for_are_ignored() {
         let mut registry = Registry::new(Some(4));
-        registry.apply(&Event { hierarchy: 3, ..made(7, "/a") }, Nanos(0));
+        registry.apply(
+            &Event {
+                hierarchy: 3,
+                ..made(7, "/a")
+            },
+            Nanos(0),
+        );
         assert_eq!(registry.path(Owner::V1(7)), None);
-        registry.apply(&Event { hierarchy: 4, ..made(7, "/a") }, Nanos(0));
+        registry.apply(
+            &Event {
+                hierarchy: 4,
+                ..made(7, "/a")
+            },
+            Nanos(0),
+        );
         assert_eq!(registry.path(Owner::V1(7)).as_deref(), Some("/a"));
     }
 
@@ -170,7 +212,13 @@ mod tests {
     fn an_id_that_is_used_again_takes_the_new_path() {
         let mut registry = Registry::new(None);
         registry.apply(&made(7, "/a"), Nanos(0));
-        registry.apply(&Event { removed: true, ..made(7, "/a") }, Nanos(1));
+        registry.apply(
+            &Event {
+                removed: true,
+                ..made(7, "/a")
+            },
+            Nanos(1),
+        );
         registry.apply(&made(7, "/b"), Nanos(2));
         assert_eq!(registry.path(Owner::V2(7)).as_deref(), Some("/b"));
         assert!(!registry.is_gone(Owner::V2(7)));

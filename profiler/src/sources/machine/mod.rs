@@ -1,7 +1,7 @@
 //! The whole machine: `/proc/stat`, `/proc/meminfo`, `/proc/diskstats`, `/proc/pressure/*`.
 
 use super::cgroup::{decimal, lines, pressure, words};
-use crate::host::{HostRoot, read_bounded};
+use crate::host::HostRoot;
 use dunnage_model::gap::Gap;
 use dunnage_model::observation::{CpuTimes, DeviceIo, MachineReading, Pressure, PressureTotals};
 use dunnage_model::units::{Bytes, Nanos};
@@ -27,7 +27,11 @@ pub struct MachineReader {
 /// every architecture that runs containers.
 pub(crate) fn tick() -> Nanos {
     let asked = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK);
-    let hertz = asked.ok().flatten().and_then(|hz| u64::try_from(hz).ok()).filter(|&hz| hz > 0);
+    let hertz = asked
+        .ok()
+        .flatten()
+        .and_then(|hz| u64::try_from(hz).ok())
+        .filter(|&hz| hz > 0);
     Nanos(1_000_000_000 / hertz.unwrap_or(100))
 }
 
@@ -35,13 +39,18 @@ impl MachineReader {
     /// A reader of the host at `root`.
     #[must_use]
     pub fn open(root: &HostRoot) -> MachineReader {
-        MachineReader { root: root.clone(), tick: tick() }
+        MachineReader {
+            root: root.clone(),
+            tick: tick(),
+        }
     }
 
     /// Reads everything. What is silent is a gap and stays at its default.
     pub fn read(&mut self) -> (MachineReading, Vec<Gap>) {
         let mut gaps = Vec::new();
-        let cpu = self.file("/proc/stat", &mut gaps).and_then(|text| cpu_times(&text, self.tick));
+        let cpu = self
+            .file("/proc/stat", &mut gaps)
+            .and_then(|text| cpu_times(&text, self.tick));
         let memory = self.file("/proc/meminfo", &mut gaps).unwrap_or_default();
         let disks = self.file("/proc/diskstats", &mut gaps).unwrap_or_default();
         let reading = MachineReading {
@@ -55,13 +64,15 @@ impl MachineReader {
     }
 
     fn file(&self, path: &str, gaps: &mut Vec<Gap>) -> Option<Vec<u8>> {
-        let outcome = read_bounded(&self.root.path(path), LIMIT);
-        outcome.map_err(|error| gaps.push(Gap::new(path, error.to_string()))).ok()
+        let outcome = self.root.read(path, LIMIT);
+        outcome
+            .map_err(|error| gaps.push(Gap::new(path, error.to_string())))
+            .ok()
     }
 
     fn pressure(&self, gaps: &mut Vec<Gap>) -> Pressure {
         let mut totals = |path| -> Option<PressureTotals> {
-            let read = read_bounded(&self.root.path(path), LIMIT);
+            let read = self.root.read(path, LIMIT);
             let totals = read.as_deref().ok().and_then(pressure);
             if totals.is_none() {
                 let why = "the kernel tells no pressure: it wants CONFIG_PSI and psi=1";
@@ -79,7 +90,12 @@ impl MachineReader {
     /// The names in `/sys/block`, where partitions do not stand; `None` where it is not visible.
     fn whole_disks(&self) -> Option<HashSet<PathBuf>> {
         let entries = std::fs::read_dir(self.root.path("/sys/block")).ok()?;
-        Some(entries.flatten().map(|entry| PathBuf::from(entry.file_name())).collect())
+        Some(
+            entries
+                .flatten()
+                .map(|entry| PathBuf::from(entry.file_name()))
+                .collect(),
+        )
     }
 }
 
@@ -109,10 +125,14 @@ fn meminfo(text: &[u8], key: &[u8]) -> Option<Bytes> {
 
 /// `/proc/diskstats` (`Documentation/admin-guide/iostats.rst`), whole disks that were ever used.
 fn diskstats(text: &[u8], whole: Option<&HashSet<PathBuf>>) -> Vec<DeviceIo> {
-    lines(text).filter_map(disk).filter(|(io, name)| {
-        let used = io.reads > 0 || io.writes > 0;
-        used && whole.is_none_or(|whole| whole.contains(&sysfs_name(name)))
-    }).map(|(io, _)| io).collect()
+    lines(text)
+        .filter_map(disk)
+        .filter(|(io, name)| {
+            let used = io.reads > 0 || io.writes > 0;
+            used && whole.is_none_or(|whole| whole.contains(&sysfs_name(name)))
+        })
+        .map(|(io, _)| io)
+        .collect()
 }
 
 /// A slash in a disk's name (`cciss/c0d0`) is an exclamation mark in sysfs.
@@ -164,7 +184,10 @@ mod tests {
         let disks = diskstats(text, whole.as_ref());
         assert_eq!(disks.len(), 1);
         assert_eq!(disks[0].name.as_deref(), Some("vda"));
-        assert_eq!((disks[0].read, disks[0].written), (Bytes(51_200), Bytes(102_400)));
+        assert_eq!(
+            (disks[0].read, disks[0].written),
+            (Bytes(51_200), Bytes(102_400))
+        );
         assert_eq!((disks[0].reads, disks[0].writes), (60_920, 24_393));
     }
 

@@ -5,7 +5,7 @@
 //! however many cgroups live in it.
 
 use super::cgroup::{decimal, lines, words};
-use crate::host::{HostRoot, read_bounded};
+use crate::host::HostRoot;
 use dunnage_model::gap::Gap;
 use dunnage_model::observation::NetworkReading;
 use dunnage_model::units::Bytes;
@@ -72,8 +72,7 @@ impl Namespaces {
         if let Some(known) = self.counters.get(&namespace) {
             return *known;
         }
-        let path = self.root.path(&format!("/proc/{pid}/net/dev"));
-        let text = read_bounded(&path, LIMIT).ok();
+        let text = self.root.read(&format!("/proc/{pid}/net/dev"), LIMIT).ok();
         let reading = text.map(|text| NetworkReading {
             namespace,
             host: self.host == Some(namespace),
@@ -87,7 +86,10 @@ impl Namespaces {
     pub(crate) fn gaps(&self) -> Vec<Gap> {
         let why = "the namespaces of other users' processes may not be looked at: run as root or \
                    with CAP_SYS_PTRACE";
-        self.denied.then(|| Gap::new("network namespaces", why)).into_iter().collect()
+        self.denied
+            .then(|| Gap::new("network namespaces", why))
+            .into_iter()
+            .collect()
     }
 
     /// The inode in `/proc/PID/ns/net`, a link that reads `net:[4026531840]` (namespaces(7)).
@@ -112,17 +114,34 @@ fn devices(text: &[u8]) -> NetworkReading {
     let mut sum = NetworkReading::default();
     // The two lines of headings have bars where devices have a colon.
     for line in lines(text).filter(|line| !line.contains(&b'|')) {
-        let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else {
+            continue;
+        };
         let (name, counters) = line.split_at(colon);
         if name == b"lo" {
             continue;
         }
         let numbers = words(counters.get(1..).unwrap_or_default()).map(decimal);
-        let [received, _, _, rx_dropped, _, _, _, _, sent, _, _, tx_dropped] =
-            first_twelve(numbers);
+        let [
+            received,
+            _,
+            _,
+            rx_dropped,
+            _,
+            _,
+            _,
+            _,
+            sent,
+            _,
+            _,
+            tx_dropped,
+        ] = first_twelve(numbers);
         sum.received += Bytes(received);
         sum.sent += Bytes(sent);
-        sum.dropped = sum.dropped.saturating_add(rx_dropped).saturating_add(tx_dropped);
+        sum.dropped = sum
+            .dropped
+            .saturating_add(rx_dropped)
+            .saturating_add(tx_dropped);
     }
     sum
 }
@@ -151,7 +170,10 @@ Inter-|   Receive                                                |  Transmit
     #[test]
     fn devices_are_summed_without_loopback() {
         let sum = devices(DEV);
-        assert_eq!((sum.received, sum.sent), (Bytes(390_251_196), Bytes(863_323)));
+        assert_eq!(
+            (sum.received, sum.sent),
+            (Bytes(390_251_196), Bytes(863_323))
+        );
         assert_eq!(sum.dropped, 5);
     }
 

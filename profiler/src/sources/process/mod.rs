@@ -28,7 +28,7 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 #[derive(Debug)]
 pub struct RootProcesses {
     root: HostRoot,
-    list: Option<PathBuf>,
+    lists: Vec<PathBuf>,
     tick: Nanos,
     /// Processes known to be kernel threads, by pid. A kernel thread's pid can be given to another
     /// process later: the set is emptied every [`FORGET`] sweeps.
@@ -40,12 +40,17 @@ pub struct RootProcesses {
 const FORGET: u32 = 10;
 
 impl RootProcesses {
-    /// A reader of the root cgroup of the hierarchy that accounts for CPU time.
+    /// A reader of the root cgroup: of the processes that are in it in every hierarchy that
+    /// accounts for CPU time.
     #[must_use]
     pub fn open(root: &HostRoot, mounts: &Mounts) -> RootProcesses {
         RootProcesses {
             root: root.clone(),
-            list: mounts.root_dir().map(|dir| dir.join("cgroup.procs")),
+            lists: mounts
+                .root_dirs()
+                .into_iter()
+                .map(|dir| dir.join("cgroup.procs"))
+                .collect(),
             tick: tick(),
             kernel: HashSet::new(),
             sweeps: 0,
@@ -54,15 +59,13 @@ impl RootProcesses {
 
     /// The processes, sorted by pid; those that vanish meanwhile are left out.
     pub fn read(&mut self) -> Vec<ProcessReading> {
-        let list = self.list.as_ref().and_then(|path| read_bounded(path, LIST_LIMIT).ok());
         self.sweeps = self.sweeps.wrapping_add(1);
         if self.sweeps.is_multiple_of(FORGET) {
             self.kernel.clear();
         }
         let mut processes = Vec::new();
-        for line in lines(list.as_deref().unwrap_or_default()) {
-            let Some(pid) = decimal(line).and_then(|pid| u32::try_from(pid).ok()) else { continue };
-            if pid == 0 || self.kernel.contains(&pid) {
+        for pid in self.members() {
+            if self.kernel.contains(&pid) {
                 continue;
             }
             if processes.len() >= MOST {
@@ -80,9 +83,33 @@ impl RootProcesses {
         processes
     }
 
+    /// The processes that all lists name.
+    fn members(&self) -> Vec<u32> {
+        let mut members: Option<Vec<u32>> = None;
+        for list in &self.lists {
+            let Ok(text) = read_bounded(list, LIST_LIMIT) else {
+                continue;
+            };
+            let pids = lines(&text).filter_map(|line| u32::try_from(decimal(line)?).ok());
+            members = Some(match members {
+                // A process outside of the reader's pid namespace reads as 0.
+                None => pids.filter(|&pid| pid > 0).collect(),
+                Some(mut members) => {
+                    let also: HashSet<u32> = pids.collect();
+                    members.retain(|pid| also.contains(pid));
+                    members
+                }
+            });
+        }
+        members.unwrap_or_default()
+    }
+
     fn process(&self, pid: u32) -> Option<Task> {
-        let path = self.root.path(&format!("/proc/{pid}/stat"));
-        stat(pid, &read_bounded(&path, STAT_LIMIT).ok()?, self.tick)
+        let text = self
+            .root
+            .read(&format!("/proc/{pid}/stat"), STAT_LIMIT)
+            .ok()?;
+        stat(pid, &text, self.tick)
     }
 }
 
@@ -123,7 +150,9 @@ mod tests {
     #[test]
     fn a_hostile_name_does_not_shift_the_fields() {
         let text = b"7 (a) R 1 (b\xff) S 1 7 7 0 -1 4194560 1 2 0 3 115 451 9 9 20 0 13 0 24 5 6\n";
-        let Some(Task::User(process)) = stat(7, text, TICK) else { panic!("no user process") };
+        let Some(Task::User(process)) = stat(7, text, TICK) else {
+            panic!("no user process")
+        };
         assert_eq!(&*process.command, "a) R 1 (b\u{fffd}");
         assert_eq!(process.cpu, Nanos(5_660_000_000));
         assert_eq!((process.threads, process.start_ticks), (13, 24));
@@ -137,9 +166,27 @@ mod tests {
     }
 
     #[test]
+    fn a_process_of_the_root_is_in_every_list() {
+        let dir = tempfile::tempdir().unwrap();
+        let lists: Vec<PathBuf> = ["cpu", "unified"]
+            .iter()
+            .map(|n| dir.path().join(n))
+            .collect();
+        std::fs::write(&lists[0], "1\n2\n3\n0\n").unwrap();
+        std::fs::write(&lists[1], "3\n0\n1\n9\n").unwrap();
+        let root = HostRoot::new(dir.path());
+        let mut reader = RootProcesses::open(&root, &Mounts::default());
+        assert!(reader.members().is_empty());
+        reader.lists = lists;
+        assert_eq!(reader.members(), [1, 3]);
+    }
+
+    #[test]
     fn the_root_cgroup_of_this_machine_is_read() {
         let root = HostRoot::default();
-        let Ok(mounts) = Mounts::discover(&root) else { return };
+        let Ok(mounts) = Mounts::discover(&root) else {
+            return;
+        };
         let mut reader = RootProcesses::open(&root, &mounts);
         let processes = reader.read();
         assert!(processes.iter().all(|process| process.threads > 0));

@@ -29,7 +29,11 @@ const CYCLE: Duration = Duration::from_millis(200);
 
 /// The share of the time for which the program may run, given what it would cost if always on.
 pub(super) fn duty_for(budget: Budget, cost_share: f64) -> f64 {
-    if cost_share <= budget.0 || cost_share <= 0.0 { 1.0 } else { (budget.0 / cost_share).max(LEAST_DUTY) }
+    if cost_share <= budget.0 || cost_share <= 0.0 {
+        1.0
+    } else {
+        (budget.0 / cost_share).max(LEAST_DUTY)
+    }
 }
 
 /// Switches the program on and off; always on until told otherwise.
@@ -51,7 +55,13 @@ struct Shared {
 impl Governor {
     pub(super) fn start(cpus: Arc<MappedArray>) -> Governor {
         switch(&cpus, true);
-        Governor { cpus, shared: Arc::default(), thread: None, duty: 1.0, on_since: Instant::now() }
+        Governor {
+            cpus,
+            shared: Arc::default(),
+            thread: None,
+            duty: 1.0,
+            on_since: Instant::now(),
+        }
     }
 
     /// The share of the time that was last asked for.
@@ -94,7 +104,10 @@ impl Governor {
                 std::thread::park_timeout(CYCLE.saturating_sub(on));
             }
         };
-        std::thread::Builder::new().name("governor".to_owned()).spawn(run).ok()
+        std::thread::Builder::new()
+            .name("governor".to_owned())
+            .spawn(run)
+            .ok()
     }
 
     fn halt(&mut self) {

@@ -22,7 +22,7 @@ pub(super) mod cpu {
     pub(crate) const CURRENT_OWNER: usize = 11;
     pub(crate) const WORDS: usize = 16 + 2 * RING + 13 * STRETCHES;
     const RING: usize = 64;
-    const STRETCHES: usize = 256;
+    const STRETCHES: usize = 128;
 }
 
 /// `struct total`.
@@ -76,7 +76,11 @@ impl Geometry {
     /// The largest tables for `cpus` CPUs that stay below the limit, at most 8,192 owners and 4,096
     /// pairs a table; `None` for more CPUs than there is room for.
     pub(super) fn for_cpus(cpus: u32) -> Option<Geometry> {
-        let mut geometry = Geometry { cpus, owners: 8_192, pairs: 4_096 };
+        let mut geometry = Geometry {
+            cpus,
+            owners: 8_192,
+            pairs: 4_096,
+        };
         while geometry.bytes() > MAPS_LIMIT_BYTES {
             // An owner costs some four pairs: halve whichever is the larger expense.
             if geometry.pairs * 4 >= geometry.owners {

@@ -26,7 +26,12 @@ struct TableState {
 impl Pairs {
     pub(super) fn new(table: MappedArray, geometry: Geometry) -> Pairs {
         let cells = table.len();
-        Pairs { table, geometry, last: vec![0; cells], state: vec![TableState::default(); geometry.cpus as usize] }
+        Pairs {
+            table,
+            geometry,
+            last: vec![0; cells],
+            state: vec![TableState::default(); geometry.cpus as usize],
+        }
     }
 
     /// Adds what was charged since the last call to `into`, by (victim, culprit) index.
@@ -41,7 +46,10 @@ impl Pairs {
                     self.state[at as usize].draining = false;
                 }
             } else if used * 2 > self.geometry.pairs {
-                self.state[at as usize] = TableState { active: active ^ 1, draining: true };
+                self.state[at as usize] = TableState {
+                    active: active ^ 1,
+                    draining: true,
+                };
                 cpus.store_half(at as usize, cpu::TABLE, 0, active ^ 1);
             }
         }
@@ -56,7 +64,9 @@ impl Pairs {
     fn read(&mut self, cpu: u32, table: u32, into: &mut HashMap<(u32, u32), u64>) -> (u32, bool) {
         let (mut used, mut changed) = (0, false);
         for cell in self.cells(cpu, table) {
-            let Some((victim, culprit)) = key(self.table.load(cell, pair::KEY)) else { continue };
+            let Some((victim, culprit)) = key(self.table.load(cell, pair::KEY)) else {
+                continue;
+            };
             used += 1;
             let time = self.table.load(cell, pair::TIME);
             let grown = time.saturating_sub(std::mem::replace(&mut self.last[cell], time));

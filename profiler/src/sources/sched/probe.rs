@@ -35,7 +35,9 @@ pub enum SchedError {
         source: Box<ProgramError>,
     },
     /// The object in this binary and its reader differ.
-    #[error("the map {map} of the scheduling program is missing or has another layout than its reader")]
+    #[error(
+        "the map {map} of the scheduling program is missing or has another layout than its reader"
+    )]
     Layout {
         /// The map.
         map: &'static str,
@@ -99,15 +101,26 @@ impl Probe {
     /// Where the kernel lacks BTF, refuses the program (CAP_BPF and CAP_PERFMON are needed), or has
     /// more CPUs than there is room for.
     pub fn load(options: &SchedOptions) -> Result<Probe, SchedError> {
-        let geometry = Geometry::for_cpus(options.cpus).ok_or(SchedError::TooManyCpus(options.cpus))?;
+        let geometry =
+            Geometry::for_cpus(options.cpus).ok_or(SchedError::TooManyCpus(options.cpus))?;
         let btf = Btf::from_sys_fs()?;
         let mut ebpf = load_object(&btf, options, geometry)?;
         let cpus = Arc::new(mapped(&ebpf, "cpus", geometry.cpus as usize, cpu::WORDS)?);
         let owners = geometry.owners as usize;
         let keys = mapped(&ebpf, "keys", owners, 1)?;
         let names = mapped(&ebpf, "names", owners, layout::NAME_WORDS)?;
-        let totals = mapped(&ebpf, "totals", geometry.cpus as usize * owners, total::WORDS)?;
-        let pairs = mapped(&ebpf, "pairs", geometry.cpus as usize * 2 * geometry.pairs as usize, pair::WORDS)?;
+        let totals = mapped(
+            &ebpf,
+            "totals",
+            geometry.cpus as usize * owners,
+            total::WORDS,
+        )?;
+        let pairs = mapped(
+            &ebpf,
+            "pairs",
+            geometry.cpus as usize * 2 * geometry.pairs as usize,
+            pair::WORDS,
+        )?;
         attach(&mut ebpf, &btf, "on_switch", "sched_switch")?;
         attach(&mut ebpf, &btf, "on_migrate", "sched_migrate_task")?;
         let governor = Governor::start(Arc::clone(&cpus));
@@ -133,7 +146,9 @@ impl Probe {
         let mut by_index: HashMap<u32, usize> = HashMap::new();
         let mut spills = Vec::new();
         for index in (0..self.geometry.owners).filter(|i| *i != layout::IDLE) {
-            let Some(owner) = self.owner(index) else { continue };
+            let Some(owner) = self.owner(index) else {
+                continue;
+            };
             let delta = self.totals.take(index, &running);
             if delta.is_empty() {
                 if index >= layout::RESERVED && names.is_gone(owner) {
@@ -153,8 +168,14 @@ impl Probe {
         self.pairs.take(&self.cpus, &mut cells);
         let mut pairs = Vec::with_capacity(cells.len());
         for ((victim, culprit), time) in cells {
-            let (Some(victim), Some(culprit)) = (self.owner(victim), self.owner(culprit)) else { continue };
-            pairs.push(BlamePair { victim, culprit, time: Nanos(time) });
+            let (Some(victim), Some(culprit)) = (self.owner(victim), self.owner(culprit)) else {
+                continue;
+            };
+            pairs.push(BlamePair {
+                victim,
+                culprit,
+                time: Nanos(time),
+            });
         }
         apportion(&mut owners, &spills, &mut pairs);
         let mut window = self.close(owners, pairs);
@@ -167,7 +188,9 @@ impl Probe {
         let now = self.counts();
         let events = now.events - self.last.events;
         let measured = now.cost_events - self.last.cost_events;
-        let event_cost = (now.cost_ns - self.last.cost_ns).checked_div(measured).unwrap_or(0);
+        let event_cost = (now.cost_ns - self.last.cost_ns)
+            .checked_div(measured)
+            .unwrap_or(0);
         self.last = now;
         let elapsed = self.last_read.elapsed().as_secs_f64().max(1e-3);
         self.last_read = Instant::now();
@@ -175,17 +198,28 @@ impl Probe {
         let current = self.governor.duty();
         let cost_if_always_on = events as f64 / current * event_cost as f64 / 1e9 / available;
         let on = self.governor.turn(duty_for(self.budget, cost_if_always_on));
-        let fidelity = if on < 1.0 { Fidelity::Sampled(on) } else { Fidelity::Exact };
+        let fidelity = if on < 1.0 {
+            Fidelity::Sampled(on)
+        } else {
+            Fidelity::Exact
+        };
         if on < 1.0 {
             scale(&mut owners, &mut pairs, 1.0 / on);
         }
-        SchedWindow { fidelity, owners, pairs, events, event_cost: Nanos(event_cost) }
+        SchedWindow {
+            fidelity,
+            owners,
+            pairs,
+            events,
+            event_cost: Nanos(event_cost),
+        }
     }
 
     fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for at in 0..self.cpus.len() {
-            counts.events += self.cpus.load(at, cpu::SWITCHES) + self.cpus.load(at, cpu::MIGRATIONS);
+            counts.events +=
+                self.cpus.load(at, cpu::SWITCHES) + self.cpus.load(at, cpu::MIGRATIONS);
             counts.cost_ns += self.cpus.load(at, cpu::COST_NS);
             counts.cost_events += self.cpus.load(at, cpu::COST_EVENTS);
         }
@@ -198,12 +232,17 @@ impl Probe {
         (0..self.cpus.len())
             .map(|at| {
                 let load = |word| self.cpus.load(at, word);
-                let owner = u32::try_from(load(cpu::CURRENT_OWNER) & 0xffff_ffff).unwrap_or(layout::IDLE);
+                let owner =
+                    u32::try_from(load(cpu::CURRENT_OWNER) & 0xffff_ffff).unwrap_or(layout::IDLE);
                 let enabled = load(cpu::CONTROL) & 1 == 1;
                 let since_clock = now.saturating_sub(load(cpu::CLOCK_MONO));
                 let rq_now = load(cpu::CLOCK_RQ).saturating_add(since_clock);
                 let ran = rq_now.saturating_sub(load(cpu::LAST));
-                if owner == layout::IDLE || !enabled || load(cpu::CLOCK_MONO) == 0 { (layout::IDLE, 0) } else { (owner, ran) }
+                if owner == layout::IDLE || !enabled || load(cpu::CLOCK_MONO) == 0 {
+                    (layout::IDLE, 0)
+                } else {
+                    (owner, ran)
+                }
             })
             .collect()
     }
@@ -215,15 +254,21 @@ impl Probe {
             _ => match self.keys.load(index as usize, 0) {
                 0 => None,
                 key if key & layout::KEY_V1 != 0 => Some(Owner::V1(key & !layout::KEY_V1)),
-                key if key & layout::KEY_ROOT_PROCESS != 0 => {
-                    Some(Owner::RootProcess(u32::try_from(key & 0xffff_ffff).unwrap_or(0)))
-                }
+                key if key & layout::KEY_ROOT_PROCESS != 0 => Some(Owner::RootProcess(
+                    u32::try_from(key & 0xffff_ffff).unwrap_or(0),
+                )),
                 key => Some(Owner::V2(key)),
             },
         }
     }
 
-    fn owner_window(&self, index: u32, owner: Owner, delta: OwnerDelta, names: &dyn Names) -> OwnerWindow {
+    fn owner_window(
+        &self,
+        index: u32,
+        owner: Owner,
+        delta: OwnerDelta,
+        names: &dyn Names,
+    ) -> OwnerWindow {
         let command = matches!(owner, Owner::RootProcess(_)).then(|| self.command(index));
         OwnerWindow {
             owner,
@@ -271,8 +316,16 @@ fn load_object(btf: &Btf, options: &SchedOptions, geometry: Geometry) -> Result<
         .map_err(|e| SchedError::Load(Box::new(e)))
 }
 
-fn attach(ebpf: &mut Ebpf, btf: &Btf, program: &str, tracepoint: &'static str) -> Result<(), SchedError> {
-    let refused = |e: ProgramError| SchedError::Attach { tracepoint, source: Box::new(e) };
+fn attach(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    program: &str,
+    tracepoint: &'static str,
+) -> Result<(), SchedError> {
+    let refused = |e: ProgramError| SchedError::Attach {
+        tracepoint,
+        source: Box::new(e),
+    };
     let program: &mut BtfTracePoint = ebpf
         .program_mut(program)
         .ok_or(SchedError::Layout { map: "programs" })?
@@ -283,9 +336,16 @@ fn attach(ebpf: &mut Ebpf, btf: &Btf, program: &str, tracepoint: &'static str) -
     Ok(())
 }
 
-fn mapped(ebpf: &Ebpf, name: &'static str, elements: usize, words: usize) -> Result<MappedArray, SchedError> {
+fn mapped(
+    ebpf: &Ebpf,
+    name: &'static str,
+    elements: usize,
+    words: usize,
+) -> Result<MappedArray, SchedError> {
     let wrong = || SchedError::Layout { map: name };
-    let Some(Map::Array(data)) = ebpf.map(name) else { return Err(wrong()) };
+    let Some(Map::Array(data)) = ebpf.map(name) else {
+        return Err(wrong());
+    };
     let info = data.info().map_err(|_| wrong())?;
     if info.value_size() as usize != words * 8 || info.max_entries() as usize != elements {
         return Err(wrong());

@@ -24,7 +24,7 @@
 #include "../ebpf.h"
 
 #define RING 64                  /* intervals a CPU remembers one by one; a power of two */
-#define STRETCHES 256            /* and, before those, stretches; a power of two */
+#define STRETCHES 128            /* and, before those, stretches; a power of two */
 #define STRETCH_NS 1048576       /* a stretch is closed when it is this long, */
 #define STRETCH_OWNERS 8         /* or when this many have run in it and another comes */
 #define TASKS 65536              /* one slot a task, by pid; a power of two */

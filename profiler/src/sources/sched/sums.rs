@@ -6,21 +6,40 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Splits what found no place in the table of pairs over who ran on that CPU in the window.
-pub(super) fn apportion(owners: &mut [OwnerWindow], spills: &[(usize, Vec<Nanos>)], pairs: &mut Vec<BlamePair>) {
+pub(super) fn apportion(
+    owners: &mut [OwnerWindow],
+    spills: &[(usize, Vec<Nanos>)],
+    pairs: &mut Vec<BlamePair>,
+) {
     for (victim, spilled) in spills {
-        for (slot, amount) in spilled.iter().enumerate().filter(|(_, s)| **s > Nanos::ZERO) {
+        for (slot, amount) in spilled
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| **s > Nanos::ZERO)
+        {
             let cpu = owners[*victim].cpus[slot].cpu;
             let ran: Vec<(Owner, u64)> = owners
                 .iter()
-                .flat_map(|o| o.cpus.iter().filter(|c| c.cpu == cpu).map(|c| (o.owner, c.run.0)))
+                .flat_map(|o| {
+                    o.cpus
+                        .iter()
+                        .filter(|c| c.cpu == cpu)
+                        .map(|c| (o.owner, c.run.0))
+                })
                 .filter(|(_, run)| *run > 0)
                 .collect();
             let all: u128 = ran.iter().map(|(_, run)| u128::from(*run)).sum();
             let mut left = amount.0;
             for (culprit, run) in &ran {
-                let part = u64::try_from(u128::from(amount.0) * u128::from(*run) / all.max(1)).unwrap_or(0).min(left);
+                let part = u64::try_from(u128::from(amount.0) * u128::from(*run) / all.max(1))
+                    .unwrap_or(0)
+                    .min(left);
                 left -= part;
-                pairs.push(BlamePair { victim: owners[*victim].owner, culprit: *culprit, time: Nanos(part) });
+                pairs.push(BlamePair {
+                    victim: owners[*victim].owner,
+                    culprit: *culprit,
+                    time: Nanos(part),
+                });
             }
             owners[*victim].unexplained += Nanos(left);
             owners[*victim].apportioned += Nanos(amount.0 - left);
@@ -49,13 +68,20 @@ pub(super) fn scale(owners: &mut [OwnerWindow], pairs: &mut [BlamePair], factor:
 ///
 /// The two tables are read one after the other while the kernel writes both, so they end some
 /// microseconds apart. What is missing now comes with the next window.
-pub(super) fn balance(owners: &mut Vec<OwnerWindow>, pairs: &[BlamePair], path: impl Fn(Owner) -> Option<Arc<str>>) {
+pub(super) fn balance(
+    owners: &mut Vec<OwnerWindow>,
+    pairs: &[BlamePair],
+    path: impl Fn(Owner) -> Option<Arc<str>>,
+) {
     let mut charged: HashMap<Owner, u64> = HashMap::new();
     for pair in pairs {
         *charged.entry(pair.victim).or_default() += pair.time.0;
     }
     for owner in owners.iter_mut() {
-        let sum = charged.remove(&owner.owner).unwrap_or(0).saturating_add(owner.unexplained.0);
+        let sum = charged
+            .remove(&owner.owner)
+            .unwrap_or(0)
+            .saturating_add(owner.unexplained.0);
         set_wait(owner, sum);
     }
     for (owner, sum) in charged {
@@ -63,7 +89,11 @@ pub(super) fn balance(owners: &mut Vec<OwnerWindow>, pairs: &[BlamePair], path: 
             owner,
             path: path(owner),
             command: None,
-            cpus: vec![OwnerCpu { cpu: 0, run: Nanos::ZERO, wait: Nanos(sum) }],
+            cpus: vec![OwnerCpu {
+                cpu: 0,
+                run: Nanos::ZERO,
+                wait: Nanos(sum),
+            }],
             throttled: Nanos::ZERO,
             unexplained: Nanos::ZERO,
             apportioned: Nanos::ZERO,
@@ -83,7 +113,11 @@ fn set_wait(owner: &mut OwnerWindow, sum: u64) {
     }
     match owner.cpus.first_mut() {
         Some(first) => first.wait += Nanos(left),
-        None if left > 0 => owner.cpus.push(OwnerCpu { cpu: 0, run: Nanos::ZERO, wait: Nanos(left) }),
+        None if left > 0 => owner.cpus.push(OwnerCpu {
+            cpu: 0,
+            run: Nanos::ZERO,
+            wait: Nanos(left),
+        }),
         None => {}
     }
 }
@@ -94,7 +128,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn owner(id: u64, cpus: &[(u64, u64)], unexplained: u64) -> OwnerWindow {
-        let cpus = cpus.iter().zip(0..).map(|((run, wait), cpu)| OwnerCpu { cpu, run: Nanos(*run), wait: Nanos(*wait) });
+        let cpus = cpus.iter().zip(0..).map(|((run, wait), cpu)| OwnerCpu {
+            cpu,
+            run: Nanos(*run),
+            wait: Nanos(*wait),
+        });
         OwnerWindow {
             owner: Owner::V2(id),
             path: None,
@@ -114,10 +152,20 @@ mod tests {
 
     #[test]
     fn what_found_no_place_goes_to_those_who_ran_on_that_cpu() {
-        let mut owners = vec![owner(1, &[(0, 90)], 0), owner(2, &[(200, 0)], 0), owner(3, &[(100, 0), (500, 0)], 0)];
+        let mut owners = vec![
+            owner(1, &[(0, 90)], 0),
+            owner(2, &[(200, 0)], 0),
+            owner(3, &[(100, 0), (500, 0)], 0),
+        ];
         let mut pairs = Vec::new();
         apportion(&mut owners, &[(0, vec![Nanos(90)])], &mut pairs);
-        let of = |id| pairs.iter().find(|p| p.culprit == Owner::V2(id)).unwrap().time;
+        let of = |id| {
+            pairs
+                .iter()
+                .find(|p| p.culprit == Owner::V2(id))
+                .unwrap()
+                .time
+        };
         assert_eq!((of(2), of(3)), (Nanos(60), Nanos(30)));
         assert_eq!(owners[0].apportioned, Nanos(90));
     }

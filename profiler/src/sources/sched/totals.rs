@@ -35,7 +35,12 @@ pub(super) struct Totals {
 impl Totals {
     pub(super) fn new(table: MappedArray, geometry: Geometry) -> Totals {
         let owners = geometry.owners as usize;
-        Totals { table, geometry, last: vec![None; owners], ahead: vec![(layout::IDLE, 0); geometry.cpus as usize] }
+        Totals {
+            table,
+            geometry,
+            last: vec![None; owners],
+            ahead: vec![(layout::IDLE, 0); geometry.cpus as usize],
+        }
     }
 
     /// Everything since the last call for `owner`. `running[cpu]` is who runs there now, and how long
@@ -43,7 +48,9 @@ impl Totals {
     pub(super) fn take(&mut self, owner: u32, running: &[(u32, u64)]) -> OwnerDelta {
         let cpus = self.geometry.cpus as usize;
         let mut delta = OwnerDelta::default();
-        let Some(last) = self.last.get_mut(owner as usize) else { return delta };
+        let Some(last) = self.last.get_mut(owner as usize) else {
+            return delta;
+        };
         let last = last.get_or_insert_with(|| vec![0; cpus * total::WORDS].into_boxed_slice());
         for cpu in 0..cpus {
             let index = cpu * self.geometry.owners as usize + owner as usize;
@@ -52,8 +59,16 @@ impl Totals {
                 let now = self.table.load(index, word);
                 now.saturating_sub(std::mem::replace(&mut last[word], now))
             };
-            let was_ahead = if self.ahead[cpu].0 == owner { self.ahead[cpu].1 } else { 0 };
-            let is_ahead = if running[cpu].0 == owner { running[cpu].1 } else { 0 };
+            let was_ahead = if self.ahead[cpu].0 == owner {
+                self.ahead[cpu].1
+            } else {
+                0
+            };
+            let is_ahead = if running[cpu].0 == owner {
+                running[cpu].1
+            } else {
+                0
+            };
             let run = (since(total::RUN) + is_ahead).saturating_sub(was_ahead);
             let wait = since(total::WAIT);
             delta.throttled += Nanos(since(total::THROTTLED));
@@ -65,12 +80,17 @@ impl Totals {
                     let (now, before) = (self.table.load(index, word), last[word]);
                     last[word] = now;
                     delta.histogram[2 * pair] += u64::from(low(now).wrapping_sub(low(before)));
-                    delta.histogram[2 * pair + 1] += u64::from(high(now).wrapping_sub(high(before)));
+                    delta.histogram[2 * pair + 1] +=
+                        u64::from(high(now).wrapping_sub(high(before)));
                 }
             }
             if run > 0 || wait > 0 {
                 let cpu = u32::try_from(cpu).unwrap_or(u32::MAX);
-                delta.cpus.push(OwnerCpu { cpu, run: Nanos(run), wait: Nanos(wait) });
+                delta.cpus.push(OwnerCpu {
+                    cpu,
+                    run: Nanos(run),
+                    wait: Nanos(wait),
+                });
                 delta.spilled.push(Nanos(spilled));
             }
         }
@@ -96,7 +116,10 @@ impl Totals {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the low half is what is asked for"
+)]
 fn low(word: u64) -> u32 {
     word as u32
 }

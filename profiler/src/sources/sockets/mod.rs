@@ -51,18 +51,34 @@ impl Sockets {
     /// # Errors
     /// Where the folder is missing, or the kernel refuses the program.
     pub fn load(root: &Path) -> Result<Sockets, SocketsError> {
-        let folder = std::fs::File::open(root)
-            .map_err(|source| SocketsError::Root { path: root.to_owned(), source })?;
-        let mut ebpf = EbpfLoader::new().load(OBJECT).map_err(|e| SocketsError::Load(Box::new(e)))?;
-        for (name, at) in [("on_ingress", CgroupSkbAttachType::Ingress), ("on_egress", CgroupSkbAttachType::Egress)] {
-            let program: &mut CgroupSkb =
-                ebpf.program_mut(name).ok_or(SocketsError::Missing("program"))?.try_into()?;
+        let folder = std::fs::File::open(root).map_err(|source| SocketsError::Root {
+            path: root.to_owned(),
+            source,
+        })?;
+        let mut ebpf = EbpfLoader::new()
+            .load(OBJECT)
+            .map_err(|e| SocketsError::Load(Box::new(e)))?;
+        for (name, at) in [
+            ("on_ingress", CgroupSkbAttachType::Ingress),
+            ("on_egress", CgroupSkbAttachType::Egress),
+        ] {
+            let program: &mut CgroupSkb = ebpf
+                .program_mut(name)
+                .ok_or(SocketsError::Missing("program"))?
+                .try_into()?;
             program.load()?;
-            program.attach(&folder, at, CgroupAttachMode::AllowMultiple)?;
+            // A link is always beside others; the flag for that is refused by BPF_LINK_CREATE.
+            program.attach(&folder, at, CgroupAttachMode::Single)?;
         }
-        let traffic = ebpf.take_map("traffic").and_then(|m| BpfHashMap::try_from(m).ok());
+        let traffic = ebpf
+            .take_map("traffic")
+            .and_then(|m| BpfHashMap::try_from(m).ok());
         let traffic = traffic.ok_or(SocketsError::Missing("map"))?;
-        Ok(Sockets { traffic, last: HashMap::new(), _ebpf: ebpf })
+        Ok(Sockets {
+            traffic,
+            last: HashMap::new(),
+            _ebpf: ebpf,
+        })
     }
 
     /// Traffic since the last call, by version 2 cgroup id.
@@ -75,7 +91,11 @@ impl Sockets {
             let received = Bytes(received).since(Bytes(received_before));
             let sent = Bytes(sent).since(Bytes(sent_before));
             if received.0 + sent.0 > 0 {
-                window.push(SocketTraffic { v2_id: id, received, sent });
+                window.push(SocketTraffic {
+                    v2_id: id,
+                    received,
+                    sent,
+                });
             }
         }
         self.last = now;

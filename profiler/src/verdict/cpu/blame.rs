@@ -3,7 +3,7 @@
 use super::case::{Case, Limit};
 use super::quota::{Throttling, throttling};
 use super::scene::Scene;
-use super::thresholds::{self, Bar};
+use super::thresholds::{self, Loss};
 use super::{can_lose, cleared};
 use dunnage_model::party::PartyKind;
 use dunnage_model::usage::{PartyWait, WindowUse};
@@ -47,9 +47,9 @@ pub(super) fn judge(window: &WindowUse, waits: &[PartyWait]) -> Judgement {
     let mut cases = Vec::new();
     for victim in (0..window.parties.len()).filter(|i| can_lose(window.parties[*i].party.kind)) {
         let throttled = throttling(&scene, victim);
-        let waited = scene.row(victim).map_or(0.0, |row| row.wait.seconds());
+        let loss = scene.loss(victim, throttled.seconds);
         // Also the lowest bar is above this: most parties need no closer look.
-        if thresholds::OTHERS.passed(waited + throttled.seconds, 0.0, scene.seconds) {
+        if thresholds::OTHERS.passed(loss.waited, Loss { got: 0.0, ..loss }) {
             cases.extend(cases_of(&scene, victim, &throttled));
         }
     }
@@ -114,6 +114,7 @@ fn split(scene: &Scene<'_>, victim: usize) -> Split {
     others.sort_unstable();
     others.dedup();
     others.sort_by(|a, b| scene.blame(victim, *b).total_cmp(&scene.blame(victim, *a)));
+    let at_stake = scene.at_stake(victim);
     let mut suspects = 0;
     for other in others {
         let seconds = scene.blame(victim, other);
@@ -125,7 +126,7 @@ fn split(scene: &Scene<'_>, victim: usize) -> Split {
             split.kernel += seconds;
         } else {
             suspects += 1;
-            if suspects <= MOST_SUSPECTS && scene.took_from(victim, other) {
+            if suspects <= MOST_SUSPECTS && scene.took_from(victim, other, &at_stake) {
                 split
                     .accused
                     .entry(cause_by(kind))
@@ -161,7 +162,9 @@ fn by_others(
     for (party, seconds) in split.accused.get(&cause).into_iter().flatten() {
         case.add(*party, *seconds);
     }
-    if cause == Cause::Host && passed(thresholds::KERNEL, scene, victim, split, split.kernel) {
+    let loss = scene.loss(victim, throttled.seconds);
+    let kernel = split.kernel + split.unexplained_with(split.kernel);
+    if cause == Cause::Host && thresholds::KERNEL.passed(kernel, loss) {
         for (party, seconds) in blamed_kernel(scene, victim) {
             case.add(party, seconds);
         }
@@ -183,9 +186,7 @@ fn by_others(
             .map_or(Limit::None, Limit::ParentQuota);
         case.trust = throttled.trust;
     }
-    thresholds::OTHERS
-        .passed(case.harm(), scene.got(victim), scene.seconds)
-        .then_some(case)
+    thresholds::OTHERS.passed(case.harm(), loss).then_some(case)
 }
 
 /// The kernel's rows in a victim's blame.
@@ -198,14 +199,6 @@ fn blamed_kernel(scene: &Scene<'_>, victim: usize) -> Vec<(usize, f64)> {
         .collect()
 }
 
-fn passed(bar: Bar, scene: &Scene<'_>, victim: usize, split: &Split, seconds: f64) -> bool {
-    bar.passed(
-        seconds + split.unexplained_with(seconds),
-        scene.got(victim),
-        scene.seconds,
-    )
-}
-
 /// What a party does to itself: its quota, its own threads, or wanting more than its share.
 fn by_itself(
     scene: &Scene<'_>,
@@ -216,6 +209,7 @@ fn by_itself(
 ) -> Option<Case> {
     let claim = &scene.window.parties[victim].claim;
     let mut case = Case::new(victim, Cause::Itself);
+    let loss = scene.loss(victim, throttled.seconds);
     let mut largest = 0.0;
     let mut add = |seconds: f64, queued: bool, limit: Limit| {
         let unexplained = if queued {
@@ -224,7 +218,7 @@ fn by_itself(
             0.0
         };
         let lost = seconds + unexplained;
-        if !thresholds::ITSELF.passed(lost, scene.got(victim), scene.seconds) {
+        if !thresholds::ITSELF.passed(lost, loss) {
             return;
         }
         case.add(victim, seconds);

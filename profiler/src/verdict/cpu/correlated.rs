@@ -5,6 +5,7 @@ use super::blame::{Facts, cause_by};
 use super::case::{Case, Limit};
 use super::quota::throttling;
 use super::scene::Scene;
+use super::thresholds::Loss;
 use super::{can_lose, cleared, thresholds};
 use dunnage_model::units::Nanos;
 use dunnage_model::usage::{PartyWait, WindowUse};
@@ -101,15 +102,22 @@ fn by_quota(
         ..Facts::default()
     };
     thresholds::ITSELF
-        .passed(seconds, scene.got(victim), scene.seconds)
+        .passed(
+            seconds,
+            Loss {
+                waited: seconds,
+                ..scene.loss(victim, 0.0)
+            },
+        )
         .then_some(case)
 }
 
 /// One case for each cause, the loss split by what each took above its share.
 fn by_others(scene: &Scene<'_>, victim: usize) -> Vec<Case> {
     let lost = scene.row(victim).map_or(0.0, |row| row.wait.seconds());
+    let at_stake = scene.at_stake(victim);
     let above: Vec<(usize, f64)> = (0..scene.window.parties.len())
-        .filter(|other| *other != victim && scene.took_from(victim, *other))
+        .filter(|other| *other != victim && scene.took_from(victim, *other, &at_stake))
         .map(|other| {
             (
                 other,
@@ -130,7 +138,7 @@ fn by_others(scene: &Scene<'_>, victim: usize) -> Vec<Case> {
             case.add(*party, (1.0 - UNEXPLAINED) * lost * seconds / total);
         }
         case.unexplained = case.known() * UNEXPLAINED / (1.0 - UNEXPLAINED);
-        if thresholds::OTHERS.passed(case.harm(), scene.got(victim), scene.seconds) {
+        if thresholds::OTHERS.passed(case.harm(), scene.loss(victim, 0.0)) {
             cases.push(case);
         }
     }

@@ -5,6 +5,11 @@
 //! every CPU is dealt out in small slices, each to the branch that has least for its weight, level
 //! by level down to a claimant that still wants time. What a branch does not want goes to the rest.
 //!
+//! Two single parties are compared by what they have on all CPUs: whoever is confined to one CPU
+//! has a claim on it before one that can run elsewhere. A branch with several parties in it is
+//! compared by what it has on the CPU at stake: a container is not answerable for the CPU time of
+//! another that merely has the same parent and runs elsewhere.
+//!
 //! Weights and quotas: `Documentation/admin-guide/cgroup-v2.rst`, `cpu.weight` and `cpu.max`.
 
 use dunnage_model::usage::CpuClaim;
@@ -39,6 +44,8 @@ struct Node {
     weight: f64,
     /// Seconds that its quota allows.
     cap: f64,
+    /// Claimants below it.
+    claimants: usize,
 }
 
 #[derive(Debug)]
@@ -57,6 +64,8 @@ pub(super) struct Settlement {
     pub(super) fair: Vec<f64>,
     /// Seconds by node.
     service: Vec<f64>,
+    /// Seconds by node and CPU, the CPUs of a node side by side.
+    on_cpu: Vec<f64>,
 }
 
 impl Contest {
@@ -96,7 +105,11 @@ impl Contest {
         self.nodes.push(Node {
             weight: DEFAULT_WEIGHT * tasks.clamp(1.0, 4096.0),
             cap,
+            claimants: 0,
         });
+        for node in &chain {
+            self.nodes[*node].claimants += 1;
+        }
         self.claimants.push(Claimant {
             chain,
             want: want.max(0.0),
@@ -126,6 +139,7 @@ impl Contest {
         self.nodes.push(Node {
             weight,
             cap: f64::INFINITY,
+            claimants: 0,
         });
         self.by_path.insert(path.clone(), self.nodes.len() - 1);
         self.nodes.len() - 1
@@ -136,30 +150,39 @@ impl Contest {
         let mut settled = Settlement {
             fair: vec![0.0; self.claimants.len()],
             service: vec![0.0; self.nodes.len()],
+            on_cpu: vec![0.0; self.nodes.len() * self.capacity.len()],
         };
+        let eligible: Vec<Vec<usize>> = (0..self.capacity.len())
+            .map(|cpu| {
+                (0..self.claimants.len())
+                    .filter(|who| self.claimants[*who].may_use(cpu))
+                    .collect()
+            })
+            .collect();
         let slices = (SLICES / self.capacity.len().max(1)).clamp(10, 400);
         for _ in 0..slices {
             for (cpu, capacity) in self.capacity.iter().enumerate() {
-                self.deal(cpu, capacity / slices as f64, &mut settled);
+                self.deal(cpu, &eligible[cpu], capacity / slices as f64, &mut settled);
             }
         }
         settled
     }
 
     /// Gives one slice of a CPU away, in parts where the first in line wants less.
-    fn deal(&self, cpu: usize, slice: f64, settled: &mut Settlement) {
+    fn deal(&self, cpu: usize, eligible: &[usize], slice: f64, settled: &mut Settlement) {
         let mut left = slice;
         while left > NOTHING {
-            let next = (0..self.claimants.len())
-                .filter(|who| {
-                    self.claimants[*who].may_use(cpu) && self.room(*who, settled) > NOTHING
-                })
-                .min_by(|a, b| self.first_in_line(*a, *b, settled));
+            let next = eligible
+                .iter()
+                .copied()
+                .filter(|who| self.room(*who, settled) > NOTHING)
+                .min_by(|a, b| self.first_in_line(cpu, *a, *b, settled));
             let Some(who) = next else { return };
             let part = left.min(self.room(who, settled));
             settled.fair[who] += part;
             for node in &self.claimants[who].chain {
                 settled.service[*node] += part;
+                settled.on_cpu[node * self.capacity.len() + cpu] += part;
             }
             left -= part;
         }
@@ -176,12 +199,25 @@ impl Contest {
     }
 
     /// The branch with less for its weight comes first, compared where the two chains part.
-    fn first_in_line(&self, a: usize, b: usize, settled: &Settlement) -> Ordering {
+    fn first_in_line(&self, cpu: usize, a: usize, b: usize, settled: &Settlement) -> Ordering {
         let Some((a, b)) = self.parting(a, b) else {
             return a.cmp(&b);
         };
-        let for_weight = |node: usize| settled.service[node] / self.nodes[node].weight;
+        let single = self.single(a, b);
+        let for_weight = |node: usize| {
+            let has = if single {
+                settled.service[node]
+            } else {
+                settled.on_cpu[node * self.capacity.len() + cpu]
+            };
+            has / self.nodes[node].weight
+        };
         for_weight(a).total_cmp(&for_weight(b)).then(a.cmp(&b))
+    }
+
+    /// Whether each of two branches is a single party.
+    fn single(&self, a: usize, b: usize) -> bool {
+        self.nodes[a].claimants == 1 && self.nodes[b].claimants == 1
     }
 
     /// The nodes at which the chains of two claimants part.
@@ -190,12 +226,19 @@ impl Contest {
         pairs.map(|(a, b)| (*a, *b)).find(|(a, b)| a != b)
     }
 
-    /// What the branches of `a` and `b` used for their weights, compared where they part. `used` has
-    /// an entry for each claimant.
-    pub(super) fn use_for_weight(&self, a: usize, b: usize, used: &[f64]) -> (f64, f64) {
+    /// What the branches of `a` and `b` used for their weights, compared where they part. `used` and
+    /// `at_stake` have an entry for each claimant: its use in all and on the CPUs at stake.
+    pub(super) fn use_for_weight(
+        &self,
+        a: usize,
+        b: usize,
+        used: &[f64],
+        at_stake: &[f64],
+    ) -> (f64, f64) {
         let Some((a, b)) = self.parting(a, b) else {
             return (0.0, 0.0);
         };
+        let used = if self.single(a, b) { used } else { at_stake };
         let sum = |node: usize| -> f64 {
             let of_node = self
                 .claimants

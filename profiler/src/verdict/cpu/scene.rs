@@ -7,6 +7,7 @@
 
 use super::entitlement::{Contest, Settlement};
 use super::{can_lose, thresholds};
+use dunnage_model::observation::OwnerCpu;
 use dunnage_model::party::PartyKind;
 use dunnage_model::usage::{CpuClaim, PartyWait, WindowUse};
 use std::collections::{BTreeSet, HashMap};
@@ -23,8 +24,8 @@ const MOST_CPUS: u32 = 8_192;
 /// A party used a CPU when this part of what it wanted was there.
 const OBSERVED: f64 = 0.01;
 
-/// A CPU was free when it idled for this part of the window.
-const FREE: f64 = 0.05;
+/// At least this part of the waits is taken to begin with a wake-up.
+const LEAST_WOKEN: f64 = 0.2;
 
 /// The window with everything that is derived once.
 pub(super) struct Scene<'a> {
@@ -98,6 +99,16 @@ impl<'a> Scene<'a> {
         self.window.parties[party].cpu.usage.seconds()
     }
 
+    /// What a party lost and got in all, when quotas held it back for `throttled` seconds.
+    pub(super) fn loss(&self, party: usize, throttled: f64) -> thresholds::Loss {
+        let queued = self.row(party).map_or(0.0, |row| row.wait.seconds());
+        thresholds::Loss {
+            waited: queued + throttled,
+            got: self.got(party),
+            seconds: self.seconds,
+        }
+    }
+
     /// Seconds that a party was entitled to; `None` for those that have no entitlement.
     pub(super) fn fair(&self, party: usize) -> Option<f64> {
         self.entries[party].map(|entry| self.settled.fair[entry])
@@ -124,12 +135,38 @@ impl<'a> Scene<'a> {
             && self.ran[victim] >= thresholds::AMONG_TAKERS * fair
     }
 
-    /// Whether `suspect` ran with what `victim` was entitled to.
-    pub(super) fn took_from(&self, victim: usize, suspect: usize) -> bool {
+    /// What each claimant ran on the CPUs on which `victim` waited, by number in the contest.
+    pub(super) fn at_stake(&self, victim: usize) -> Vec<f64> {
+        let waited = |on: &&OwnerCpu| on.wait.0 > 0;
+        let cpus: BTreeSet<u32> = self.window.parties[victim]
+            .cpu
+            .cpus
+            .iter()
+            .filter(waited)
+            .map(|on| on.cpu)
+            .collect();
+        if cpus.is_empty() {
+            return self.used.clone();
+        }
+        let mut at_stake = vec![0.0; self.used.len()];
+        for (party, entry) in self.entries.iter().enumerate() {
+            let Some(entry) = entry else { continue };
+            let there = self.window.parties[party]
+                .cpu
+                .cpus
+                .iter()
+                .filter(|on| cpus.contains(&on.cpu));
+            at_stake[*entry] = there.map(|on| on.run.seconds()).sum();
+        }
+        at_stake
+    }
+
+    /// Whether `suspect` ran with what `victim` was entitled to. `at_stake` is the victim's.
+    pub(super) fn took_from(&self, victim: usize, suspect: usize, at_stake: &[f64]) -> bool {
         let (Some(v), Some(s)) = (self.entries[victim], self.entries[suspect]) else {
             return false;
         };
-        let over = |v, s| took(&self.contest, &self.settled, &self.used, v, s);
+        let over = |v, s| took(&self.contest, &self.settled, (&self.used, at_stake), v, s);
         // Whoever is held by a quota is within its claim, burst or not.
         let bursts =
             || !self.crowded(victim, v) && !self.contest.held_by_quota(s, v, &self.settled);
@@ -187,7 +224,7 @@ impl<'a> Scene<'a> {
             contest.enter(claim, want, self.tasks(*party), None);
         }
         let used: Vec<f64> = present.iter().map(|(_, used)| *used).collect();
-        took(&contest, &contest.settle(), &used, 1, 0)
+        took(&contest, &contest.settle(), (&used, &used), 1, 0)
     }
 
     /// Seconds of one CPU that `party` ran while `waiting` wanted it.
@@ -212,7 +249,8 @@ impl<'a> Scene<'a> {
 
     /// For how long a party wanted the CPU each time it came: what it ran and waited, over the
     /// waits that began with a wake-up. Waits that began because another's slice was due are told
-    /// apart by what others ran meanwhile, slice by slice. `None` where no wait was seen.
+    /// apart by what others ran meanwhile, slice by slice; that is an upper bound, because several
+    /// others may run during one wait. `None` where no wait was seen.
     fn stretch(&self, party: usize) -> Option<f64> {
         let row = self.row(party).filter(|row| row.waits > 0)?;
         let waits = row.waits as f64;
@@ -225,7 +263,8 @@ impl<'a> Scene<'a> {
             })
             .sum();
         Some(
-            (self.ran[party] + row.wait.seconds()) / (waits - preempted).max(waits / 10.0).max(1.0),
+            (self.ran[party] + row.wait.seconds())
+                / (waits - preempted).max(LEAST_WOKEN * waits).max(1.0),
         )
     }
 
@@ -252,57 +291,27 @@ impl<'a> Scene<'a> {
         self.contest = contest;
     }
 
-    /// The CPUs a party may run on: its cpuset, narrowed to where it was seen when it waited there
-    /// although another CPU of the cpuset was free: then its tasks are pinned by their affinity.
+    /// The CPUs a party competed for: those on which it was seen to run or wait. Affinity shows in no
+    /// file of its cgroup, and what the scheduler did not move in a whole window was as good as
+    /// pinned. Without that knowledge, its cpuset.
     fn allowed(&self, party: usize, machine: &Cpus) -> Option<Vec<bool>> {
         let of = &self.window.parties[party];
-        let may = |cpu: u32| {
-            of.claim
-                .cpuset
-                .as_ref()
-                .is_none_or(|set| set.is_empty() || set.contains(cpu))
-        };
-        let want: f64 = of
-            .cpu
-            .cpus
-            .iter()
-            .map(|c| c.run.seconds() + c.wait.seconds())
-            .sum();
-        let waited: f64 = of.cpu.cpus.iter().map(|c| c.wait.seconds()).sum();
+        let wanted = |on: &OwnerCpu| on.run.seconds() + on.wait.seconds();
+        let want: f64 = of.cpu.cpus.iter().map(wanted).sum();
         let seen: BTreeSet<u32> = of
             .cpu
             .cpus
             .iter()
-            .filter(|c| c.run.seconds() + c.wait.seconds() > OBSERVED * want)
-            .map(|c| c.cpu)
+            .filter(|on| wanted(on) > OBSERVED * want)
+            .map(|on| on.cpu)
             .collect();
-        let free_elsewhere = || {
-            let unseen = machine
-                .numbers
-                .iter()
-                .zip(&machine.idle)
-                .filter(|(cpu, _)| !seen.contains(cpu));
-            unseen
-                .filter(|(cpu, _)| may(**cpu))
-                .any(|(_, idle)| *idle > FREE * self.seconds)
-        };
-        let pinned = !seen.is_empty() && waited > OBSERVED * want && free_elsewhere();
-        if !pinned && of.claim.cpuset.is_none() {
-            return None;
+        let among =
+            |may: &dyn Fn(u32) -> bool| Some(machine.numbers.iter().map(|cpu| may(*cpu)).collect());
+        if !seen.is_empty() {
+            return among(&|cpu| seen.contains(&cpu));
         }
-        Some(
-            machine
-                .numbers
-                .iter()
-                .map(|cpu| {
-                    if pinned {
-                        seen.contains(cpu)
-                    } else {
-                        may(*cpu)
-                    }
-                })
-                .collect(),
-        )
+        let cpuset = of.claim.cpuset.as_ref().filter(|set| !set.is_empty())?;
+        among(&|cpu| cpuset.contains(cpu))
     }
 }
 
@@ -313,7 +322,7 @@ impl<'a> Scene<'a> {
 fn took(
     contest: &Contest,
     settled: &Settlement,
-    used: &[f64],
+    (used, at_stake): (&[f64], &[f64]),
     victim: usize,
     suspect: usize,
 ) -> bool {
@@ -321,7 +330,7 @@ fn took(
     if used[victim] >= thresholds::DEPRIVED * fair_victim {
         return false;
     }
-    let (of_victim, of_suspect) = contest.use_for_weight(victim, suspect, used);
+    let (of_victim, of_suspect) = contest.use_for_weight(victim, suspect, used, at_stake);
     if of_suspect <= thresholds::ABOVE * of_victim {
         return false;
     }
@@ -350,8 +359,7 @@ fn ran(cpu: &dunnage_model::usage::CpuUse) -> f64 {
 struct Cpus {
     /// Their numbers, ascending.
     numbers: Vec<u32>,
-    /// Seconds in which nobody ran, by place in `numbers`.
-    idle: Vec<f64>,
+    /// Seconds that each has in the window.
     seconds: f64,
 }
 
@@ -365,13 +373,10 @@ impl Cpus {
         let numbers: BTreeSet<u32> = (0..window.host.cpus.clamp(1, MOST_CPUS))
             .chain(seen)
             .collect();
-        let mut cpus = Cpus {
+        Cpus {
             numbers: numbers.into_iter().collect(),
-            idle: Vec::new(),
             seconds,
-        };
-        cpus.idle = cpus.capacity(window, 0..window.parties.len());
-        cpus
+        }
     }
 
     /// What is left on each CPU when `parties` ran as they did. The hypervisor's time is not the

@@ -7,27 +7,43 @@ pub(super) struct Bar {
     of_window: f64,
     /// Lost / (lost + got).
     of_want: f64,
+    /// Lost / all that the victim waited and was throttled.
+    of_wait: f64,
+}
+
+/// A victim's losses so far, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loss {
+    /// Waited and throttled, whoever's doing it was.
+    pub(super) waited: f64,
+    /// Got.
+    pub(super) got: f64,
+    /// The window.
+    pub(super) seconds: f64,
 }
 
 /// For parties that took more than their share. A single thread that spins for 50 ms each second
 /// beside a victim that wants 30 % of the same CPU cost that victim 1.0 % of the window and 3.4 %
-/// of what it wanted (measured, kernel 6.18, equal weights): that is to be found. Daemons of a
-/// quiet host cost a tenth of it.
+/// of what it wanted (measured once, kernel 6.18, equal weights): that is to be found. What others
+/// do to a victim that mostly waits for something else is no answer to what ails it.
 pub(super) const OTHERS: Bar = Bar {
     of_window: 0.005,
     of_want: 0.025,
+    of_wait: 0.05,
 };
 
 /// For the kernel, which has no entitlement and serves the victims too: only a large part counts.
 pub(super) const KERNEL: Bar = Bar {
     of_window: 0.01,
     of_want: 0.05,
+    of_wait: 0.1,
 };
 
 /// For what a party does to itself: nobody is accused, but it is worth a line only when it shows.
 pub(super) const ITSELF: Bar = Bar {
     of_window: 0.01,
     of_want: 0.05,
+    of_wait: 0.05,
 };
 
 /// Harm below this is a handful of time slices, whatever the length of the window.
@@ -66,10 +82,11 @@ pub(super) const PRESSURE: f64 = 0.1;
 pub(super) const FULL: f64 = 0.95;
 
 impl Bar {
-    /// Whether `lost` task-seconds in a window of `seconds` are harm to one that got `got` seconds.
-    pub(super) fn passed(self, lost: f64, got: f64, seconds: f64) -> bool {
+    /// Whether `lost` task-seconds are harm to a victim that lost and got so much in all.
+    pub(super) fn passed(self, lost: f64, of: Loss) -> bool {
         lost >= LEAST_HARM
-            && lost >= self.of_window * seconds
-            && lost >= self.of_want * (lost + got)
+            && lost >= self.of_window * of.seconds
+            && lost >= self.of_want * (lost + of.got)
+            && lost >= self.of_wait * of.waited
     }
 }

@@ -79,12 +79,11 @@ fn ran_meanwhile(case: &Case, scene: &Scene<'_>) -> String {
                 name(*b)
             )
         }
-        [(a, s), (b, t), rest @ ..] => {
+        [(a, s), rest @ ..] => {
             let others: f64 = rest.iter().map(|(_, seconds)| seconds).sum();
             format!(
-                "{} ran for {s:.2} s of it, {} for {t:.2} s and {} others for {others:.2} s while over their share",
+                "{} ran for {s:.2} s of it and {} others for {others:.2} s while over their share",
                 name(*a),
-                name(*b),
                 rest.len()
             )
         }
@@ -98,11 +97,12 @@ fn used_up(case: &Case, scene: &Scene<'_>) -> String {
             "{} used more than its share of it",
             called(&scene.window.parties[*only].party)
         ),
-        [(first, _), rest @ ..] => format!(
-            "{} and {} others used more than their share of it",
-            called(&scene.window.parties[*first].party),
-            rest.len()
-        ),
+        [(first, _), ..] => {
+            format!(
+                "{} and others used more than their share of it",
+                called(&scene.window.parties[*first].party)
+            )
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+use super::reader::FILE_LIMIT;
 use super::*;
 use crate::host::HostRoot;
 use crate::parties::{EngineKind, Parties, PartiesOptions, PartyLookup};
@@ -144,4 +145,17 @@ fn a_given_folder_comes_on_top() {
     let parties = Parties::open(&HostRoot::new(root.path()), &options);
     parties.settle(Duration::from_secs(5));
     assert_eq!(parties.of_cgroup("/acme/own").id, "own");
+}
+
+#[test]
+fn a_short_life_between_two_windows_leaves_a_name() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("run/runc")).unwrap();
+    let parties = open(root.path());
+    let state = r#"{"cgroup_paths":{"":"/sys/fs/cgroup/acme/flash"}}"#;
+    write(root.path(), "run/runc/flash/state.json", state);
+    std::thread::sleep(LOOK_AGAIN * 3);
+    fs::remove_dir_all(root.path().join("run/runc/flash")).unwrap();
+    parties.settle(Duration::from_secs(5));
+    assert_eq!(parties.of_cgroup("/acme/flash").id, "flash");
 }

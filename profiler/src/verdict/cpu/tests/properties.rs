@@ -1,5 +1,6 @@
 //! What holds for every window, however odd.
 
+use super::sim::{Does, Sim};
 use super::world::World;
 use crate::verdict::{coverage, judge};
 use dunnage_model::cpuset::CpuSet;
@@ -9,6 +10,7 @@ use dunnage_model::units::Nanos;
 use dunnage_model::usage::{LevelWeight, ParentQuota, WindowUse};
 use dunnage_model::verdict::{Cause, Fact, Judgement};
 use proptest::prelude::*;
+use std::cmp::Reverse;
 
 const KINDS: [PartyKind; 4] = [
     PartyKind::Container,
@@ -152,7 +154,8 @@ proptest! {
         let judgement = judge(&window);
         check(&window, &judgement)?;
         prop_assert_eq!(coverage(&window).len(), 7);
-        prop_assert!(judgement.verdicts.windows(2).all(|pair| pair[0].harm >= pair[1].harm));
+        let rank = |at: usize| (judgement.verdicts[at].cause == Cause::Itself, Reverse(judgement.verdicts[at].harm));
+        prop_assert!((1..judgement.verdicts.len()).all(|at| rank(at - 1) <= rank(at)));
         let culprit_of_others = |key: &str| judgement.verdicts.iter().any(|verdict| {
             verdict.cause != Cause::Itself && verdict.culprits.iter().any(|culprit| &*culprit.party.key == key)
         });
@@ -175,6 +178,28 @@ proptest! {
                 world.waited(*victim, *other, 0, 10.0 * weights[*other] / total);
             }
         }
+        let judgement = judge(&world.exact());
+        prop_assert!(judgement.verdicts.iter().all(|verdict| verdict.cause == Cause::Itself), "{judgement:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Request-like parties that fill no more than six tenths of a CPU meet each other at random.
+    #[test]
+    fn light_parties_do_not_accuse_each_other(
+        parties in prop::collection::vec((0.001f64..0.003, 5.0f64..20.0), 2..6),
+    ) {
+        let load: f64 = parties.iter().map(|(_, ratio)| 1.0 / ratio).sum();
+        let stretch = (load / 0.6).max(1.0);
+        let mut world = World::new(1, 4.0);
+        let mut sim = Sim::new(1);
+        for (i, (work, ratio)) in parties.iter().enumerate() {
+            let party = world.container(&format!("p{i}"));
+            sim.tasks(party, 0, 1, Does::Ticks(*work, work * ratio * stretch));
+        }
+        sim.run(&mut world, 4.0);
         let judgement = judge(&world.exact());
         prop_assert!(judgement.verdicts.iter().all(|verdict| verdict.cause == Cause::Itself), "{judgement:?}");
     }

@@ -1,10 +1,11 @@
-//! Hand-made windows, one a rule, and a property over all of them.
+//! Hand-made windows, one a rule.
+
+mod property;
 
 use super::*;
 use dunnage_model::cpuset::CpuSet;
 use dunnage_model::observation::*;
 use dunnage_model::units::Bytes;
-use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -46,29 +47,44 @@ impl PartyLookup for Names {
 }
 
 fn id(path: &str) -> u64 {
-    path.bytes().fold(7, |hash, byte| hash * 31 % 1_000_003 + u64::from(byte))
+    path.bytes()
+        .fold(7, |hash, byte| hash * 31 % 1_000_003 + u64::from(byte))
 }
 
 fn cgroup(path: &str, seconds: f64) -> CgroupReading {
     CgroupReading {
         path: Arc::from(path),
         v2_id: Some(id(path)),
-        cpu: Some(CgroupCpu { usage: Nanos::from_seconds(seconds), ..CgroupCpu::default() }),
+        cpu: Some(CgroupCpu {
+            usage: Nanos::from_seconds(seconds),
+            ..CgroupCpu::default()
+        }),
         ..CgroupReading::default()
     }
 }
 
 fn window(busy: f64, before: Vec<CgroupReading>, after: Vec<CgroupReading>) -> Observation {
     let mut observation = Observation {
-        host: Host { name: "n".into(), kernel: "6".into(), cpus: 4, cgroup: CgroupLayout::V2 },
-        before: Snapshot { cgroups: before, ..Snapshot::default() },
-        after: Snapshot { cgroups: after, ..Snapshot::default() },
+        host: Host {
+            name: "n".into(),
+            kernel: "6".into(),
+            cpus: 4,
+            cgroup: CgroupLayout::V2,
+        },
+        before: Snapshot {
+            cgroups: before,
+            ..Snapshot::default()
+        },
+        after: Snapshot {
+            cgroups: after,
+            ..Snapshot::default()
+        },
         sched: None,
         sockets: None,
         gaps: Vec::new(),
     };
     observation.after.monotonic = Nanos(10 * SECOND);
-    observation.after.machine.cpu.user = Nanos::from_seconds(busy);
+    observation.after.machine.cpu.system = Nanos::from_seconds(busy);
     observation
 }
 
@@ -91,13 +107,30 @@ fn owner(owner: Owner, path: Option<&str>, run: f64, wait: f64) -> OwnerWindow {
 }
 
 fn sched(owners: Vec<OwnerWindow>, pairs: Vec<BlamePair>) -> Option<SchedWindow> {
-    Some(SchedWindow { fidelity: Fidelity::Exact, owners, pairs, events: 1, event_cost: Nanos(1) })
+    Some(SchedWindow {
+        fidelity: Fidelity::Exact,
+        owners,
+        pairs,
+        events: 1,
+        event_cost: Nanos(1),
+    })
 }
 
 fn party<'a>(charged: &'a WindowUse, key: &str) -> &'a PartyUse {
-    charged.parties.iter().find(|party| &*party.party.key == key).unwrap_or_else(|| {
-        panic!("no {key} in {:?}", charged.parties.iter().map(|p| &p.party.key).collect::<Vec<_>>())
-    })
+    charged
+        .parties
+        .iter()
+        .find(|party| &*party.party.key == key)
+        .unwrap_or_else(|| {
+            panic!(
+                "no {key} in {:?}",
+                charged
+                    .parties
+                    .iter()
+                    .map(|p| &p.party.key)
+                    .collect::<Vec<_>>()
+            )
+        })
 }
 
 fn used(charged: &WindowUse, key: &str) -> f64 {
@@ -106,12 +139,19 @@ fn used(charged: &WindowUse, key: &str) -> f64 {
 
 fn sum(charged: &WindowUse) -> Nanos {
     let charged = charged.parties.iter();
-    charged.filter(|p| p.party.kind != PartyKind::Hypervisor).map(|p| p.cpu.usage).sum()
+    charged
+        .filter(|p| p.party.kind != PartyKind::Hypervisor)
+        .map(|p| p.cpu.usage)
+        .sum()
 }
 
 #[test]
 fn a_party_has_what_the_parties_inside_it_have_not() {
-    let before = vec![cgroup("/", 0.0), cgroup("/docker", 10.0), cgroup("/docker/a", 4.0)];
+    let before = vec![
+        cgroup("/", 0.0),
+        cgroup("/docker", 10.0),
+        cgroup("/docker/a", 4.0),
+    ];
     let after = vec![
         cgroup("/", 9.0),
         cgroup("/docker", 17.0),
@@ -124,9 +164,17 @@ fn a_party_has_what_the_parties_inside_it_have_not() {
     assert_eq!(used(&charged, "/docker/born"), 2.0);
     assert_eq!(used(&charged, "/docker"), 1.0);
     assert_eq!(used(&charged, "kernel"), 1.0);
-    assert!(charged.parties.iter().all(|party| &*party.party.key != "/docker/a/inner"));
+    assert!(
+        charged
+            .parties
+            .iter()
+            .all(|party| &*party.party.key != "/docker/a/inner")
+    );
     assert_eq!(sum(&charged), charged.machine.busy());
-    assert_eq!(charged.parties.last().unwrap().party.kind, PartyKind::Kernel);
+    assert_eq!(
+        charged.parties.last().unwrap().party.kind,
+        PartyKind::Kernel
+    );
 }
 
 #[test]
@@ -136,7 +184,12 @@ fn who_went_away_gets_its_time_back_from_its_parent() {
     let mut observation = window(5.0, before, after);
     let without = charge(&observation, &Names);
     assert_eq!(used(&without, "/docker"), 3.0);
-    assert!(without.parties.iter().all(|party| &*party.party.key != "/docker/gone"));
+    assert!(
+        without
+            .parties
+            .iter()
+            .all(|party| &*party.party.key != "/docker/gone")
+    );
     observation.sched = sched(
         vec![
             owner(Owner::V2(id("/docker/gone")), None, 2.0, 0.0),
@@ -186,8 +239,11 @@ fn the_root_cgroup_is_split_into_commands_and_kernel() {
     };
     let mut observation = window(6.0, Vec::new(), vec![cgroup("/a", 1.0)]);
     observation.before.root_processes = vec![process(1, 1, "sshd", 5.0), process(9, 1, "cc", 50.0)];
-    observation.after.root_processes =
-        vec![process(1, 1, "sshd", 6.0), process(2, 2, "sshd", 0.5), process(9, 7, "cc", 1.5)];
+    observation.after.root_processes = vec![
+        process(1, 1, "sshd", 6.0),
+        process(2, 2, "sshd", 0.5),
+        process(9, 7, "cc", 1.5),
+    ];
     let charged = charge(&observation, &Names);
     assert_eq!(used(&charged, "command:sshd"), 1.5);
     assert_eq!(party(&charged, "command:sshd").threads, Some(6));
@@ -225,11 +281,22 @@ fn steal_is_the_hypervisors_and_what_it_swelled_is_taken_back() {
 
 #[test]
 fn waits_and_blame_are_merged_by_party() {
-    let after = vec![cgroup("/docker/v", 1.0), cgroup("/docker/v/in", 0.5), cgroup("/docker/c", 3.0)];
+    let after = vec![
+        cgroup("/docker/v", 1.0),
+        cgroup("/docker/v/in", 0.5),
+        cgroup("/docker/c", 3.0),
+    ];
     let mut observation = window(4.0, Vec::new(), after);
-    let (v, inner, c) =
-        (Owner::V2(id("/docker/v")), Owner::V2(id("/docker/v/in")), Owner::V2(id("/docker/c")));
-    let pair = |victim, culprit, seconds| BlamePair { victim, culprit, time: Nanos::from_seconds(seconds) };
+    let (v, inner, c) = (
+        Owner::V2(id("/docker/v")),
+        Owner::V2(id("/docker/v/in")),
+        Owner::V2(id("/docker/c")),
+    );
+    let pair = |victim, culprit, seconds| BlamePair {
+        victim,
+        culprit,
+        time: Nanos::from_seconds(seconds),
+    };
     let mut waiting = owner(v, Some("/docker/v"), 0.5, 2.0);
     waiting.unexplained = Nanos::from_seconds(0.25);
     waiting.throttled = Nanos::from_seconds(0.125);
@@ -238,7 +305,12 @@ fn waits_and_blame_are_merged_by_party() {
     let mut unknown = owner(Owner::Unknown, None, 0.5, 0.0);
     unknown.cpus[0].cpu = 3;
     observation.sched = sched(
-        vec![waiting, owner(inner, Some("/docker/v/in"), 0.5, 1.0), owner(c, None, 3.0, 0.0), unknown],
+        vec![
+            waiting,
+            owner(inner, Some("/docker/v/in"), 0.5, 1.0),
+            owner(c, None, 3.0, 0.0),
+            unknown,
+        ],
         vec![
             pair(v, c, 1.0),
             pair(v, inner, 0.25),
@@ -267,20 +339,31 @@ fn waits_and_blame_are_merged_by_party() {
     let victim = party(&charged, "/docker/v");
     assert_eq!(victim.cpu.runqueue_wait, Some(Nanos(3 * SECOND)));
     assert_eq!(victim.cpu.cpus.len(), 1);
-    assert_eq!(party(&charged, "kernel").cpu.runqueue_wait, Some(Nanos::ZERO));
+    assert_eq!(
+        party(&charged, "kernel").cpu.runqueue_wait,
+        Some(Nanos::ZERO)
+    );
 }
 
 #[test]
 fn claims_hold_the_chain_of_weights_quotas_and_the_cpuset() {
     let mut slice = cgroup("/kubepods", 1.0);
-    slice.cpu_limits = CpuLimits { weight: Some(50.0), quota_cpus: Some(1.5), ..CpuLimits::default() };
+    slice.cpu_limits = CpuLimits {
+        weight: Some(50.0),
+        quota_cpus: Some(1.5),
+        ..CpuLimits::default()
+    };
     slice.cpu.as_mut().unwrap().throttled = Some(Nanos(SECOND));
     let mut earlier = slice.clone();
     earlier.cpu.as_mut().unwrap().throttled = Some(Nanos(SECOND / 4));
     let mut pod = cgroup("/kubepods/p", 1.0);
     pod.cpu_limits.cpuset = CpuSet::parse("0-1");
     let mut own = cgroup("/kubepods/p/c", 1.0);
-    own.cpu_limits = CpuLimits { weight: Some(10.0), quota_cpus: Some(0.5), ..CpuLimits::default() };
+    own.cpu_limits = CpuLimits {
+        weight: Some(10.0),
+        quota_cpus: Some(0.5),
+        ..CpuLimits::default()
+    };
     own.cpu.as_mut().unwrap().throttled_periods = Some(4);
     let charged = charge(&window(1.0, vec![earlier], vec![slice, pod, own]), &Names);
     let container = party(&charged, "/kubepods/p/c");
@@ -304,15 +387,24 @@ fn memory_takes_the_tightest_limit_and_leaves_nested_parties_out() {
         major_faults: Some(faults),
         ..CgroupMemory::default()
     };
-    let with = |path: &str, memory| CgroupReading { memory: Some(memory), ..cgroup(path, 0.0) };
-    let before = vec![with("/docker", memory(1, None, 10)), with("/docker/a", memory(1, None, 3))];
+    let with = |path: &str, memory| CgroupReading {
+        memory: Some(memory),
+        ..cgroup(path, 0.0)
+    };
+    let before = vec![
+        with("/docker", memory(1, None, 10)),
+        with("/docker/a", memory(1, None, 3)),
+    ];
     let after = vec![
         with("/docker", memory(1000, Some(4096), 20)),
         with("/docker/a", memory(700, Some(9000), 8)),
     ];
     let charged = charge(&window(1.0, before, after), &Names);
     let own = party(&charged, "/docker/a").memory.unwrap();
-    assert_eq!((own.used, own.limit, own.major_faults), (Bytes(700), Some(Bytes(4096)), Some(5)));
+    assert_eq!(
+        (own.used, own.limit, own.major_faults),
+        (Bytes(700), Some(Bytes(4096)), Some(5))
+    );
     let parent = party(&charged, "/docker").memory.unwrap();
     assert_eq!((parent.used, parent.major_faults), (Bytes(300), Some(5)));
 }
@@ -327,11 +419,18 @@ fn disks_add_up_to_the_machine() {
         reads: read / 10,
         ..DeviceIo::default()
     };
-    let with = |path: &str, read| CgroupReading { io: Some(vec![io(read, None)]), ..cgroup(path, 0.0) };
+    let with = |path: &str, read| CgroupReading {
+        io: Some(vec![io(read, None)]),
+        ..cgroup(path, 0.0)
+    };
     let mut observation = window(
         1.0,
         vec![with("/docker", 100), with("/docker/a", 50)],
-        vec![with("/docker", 400), with("/docker/a", 250), with("/docker/b", 40)],
+        vec![
+            with("/docker", 400),
+            with("/docker/a", 250),
+            with("/docker/b", 40),
+        ],
     );
     observation.before.machine.disks = vec![io(1000, Some("sda"))];
     observation.after.machine.disks = vec![io(1500, Some("sda"))];
@@ -369,8 +468,14 @@ fn a_namespace_counts_once_and_the_host_by_sockets() {
         ],
     );
     let charged = charge(&observation, &Names);
-    assert_eq!(party(&charged, "/kubepods/p/app").network.unwrap().received, Bytes(250));
-    assert_eq!(party(&charged, "/kubepods/p/app").network.unwrap().dropped, Some(0));
+    assert_eq!(
+        party(&charged, "/kubepods/p/app").network.unwrap().received,
+        Bytes(250)
+    );
+    assert_eq!(
+        party(&charged, "/kubepods/p/app").network.unwrap().dropped,
+        Some(0)
+    );
     assert_eq!(party(&charged, "/kubepods/p/b").network, None);
     assert_eq!(party(&charged, "/kubepods/p/sandbox").network, None);
     assert_eq!(party(&charged, "/docker/host").network, None);
@@ -381,12 +486,18 @@ fn a_namespace_counts_once_and_the_host_by_sockets() {
     }]);
     let charged = charge(&observation, &Names);
     let host = party(&charged, "/docker/host").network.unwrap();
-    assert_eq!((host.received, host.sent, host.dropped), (Bytes(70), Bytes(7), None));
+    assert_eq!(
+        (host.received, host.sent, host.dropped),
+        (Bytes(70), Bytes(7), None)
+    );
 }
 
 #[test]
 fn pressure_is_a_share_of_the_window_and_tasks_are_summed() {
-    let total = |seconds: u64| PressureTotals { some: Nanos(seconds * SECOND), full: None };
+    let total = |seconds: u64| PressureTotals {
+        some: Nanos(seconds * SECOND),
+        full: None,
+    };
     let mut before = cgroup("/docker/a", 0.0);
     before.pressure.cpu = Some(total(1));
     let mut after = cgroup("/docker/a", 0.0);
@@ -412,79 +523,14 @@ fn an_empty_window_charges_nobody() {
     assert_eq!(charged.waits.map(|rows| rows.len()), None);
 }
 
-/// A consistent world: a tree of cgroups, each with its own use before and within the window, some
-/// born in it, some gone at its end.
-#[derive(Clone, Debug)]
-struct Leaf {
-    path: String,
-    past: u64,
-    used: u64,
-    born: bool,
-    gone: bool,
-}
-
-fn leaves() -> impl Strategy<Value = Vec<Leaf>> {
-    let name = prop::sample::select(vec!["docker", "kubepods", "a", "b", "c"]);
-    let path = prop::collection::vec(name, 1..5).prop_map(|parts| format!("/{}", parts.join("/")));
-    let leaf = (path, 0..1_000_000u64, 0..1_000_000u64, any::<bool>(), any::<bool>());
-    prop::collection::vec(
-        leaf.prop_map(|(path, past, used, born, gone)| Leaf { path, past, used, born, gone }),
-        0..12,
-    )
-}
-
-/// Sums the leaves up the tree as the kernel does: what is gone stays in its parents.
-fn world(leaves: &[Leaf], rest: u64, ebpf: bool) -> Observation {
-    let mut before = std::collections::BTreeMap::<String, u64>::new();
-    let mut after = std::collections::BTreeMap::<String, u64>::new();
-    let mut owners = Vec::new();
-    let mut seen = std::collections::HashSet::new();
-    for leaf in leaves.iter().filter(|leaf| seen.insert(leaf.path.clone())) {
-        let nested = leaves.iter().any(|other| other.path.starts_with(&format!("{}/", leaf.path)));
-        // A cgroup with children neither comes nor goes without them.
-        let (born, gone) = (leaf.born && !nested, leaf.gone && !nested);
-        let past = if born { 0 } else { leaf.past };
-        for path in std::iter::once(leaf.path.as_str()).chain(tree::parents(&leaf.path)) {
-            let own = path == leaf.path;
-            if !(own && born) {
-                *before.entry(path.to_owned()).or_default() += past;
-            }
-            if !(own && gone) {
-                *after.entry(path.to_owned()).or_default() += past + leaf.used;
-            }
-        }
-        let key = Owner::V2(id(&leaf.path));
-        owners.push(owner(key, Some(&leaf.path), leaf.used as f64 / 1e9, 0.0));
-    }
-    let total: u64 = owners.iter().map(|owner| owner.cpus[0].run.0).sum();
-    let readings = |counters: std::collections::BTreeMap<String, u64>| {
-        counters.into_iter().map(|(path, nanos)| cgroup(&path, nanos as f64 / 1e9)).collect()
-    };
-    let mut observation = window(0.0, readings(before), readings(after));
-    observation.after.machine.cpu.user = Nanos(total + rest);
-    observation.sched = if ebpf { sched(owners, Vec::new()) } else { None };
-    observation
-}
-
-proptest! {
-    #[test]
-    fn the_parties_add_up_to_the_machine(
-        leaves in leaves(), rest in 0..1_000_000u64, ebpf: bool
-    ) {
-        let observation = world(&leaves, rest, ebpf);
-        let charged = charge(&observation, &Names);
-        prop_assert_eq!(sum(&charged), charged.machine.busy());
-        if ebpf {
-            prop_assert_eq!(party(&charged, "kernel").cpu.usage, Nanos(rest));
-            // Each leaf is charged to its own party, gone or not.
-            let mut wanted = HashMap::<String, u64>::new();
-            let mut seen = std::collections::HashSet::new();
-            for leaf in leaves.iter().filter(|leaf| seen.insert(leaf.path.clone())) {
-                *wanted.entry(Names.of_cgroup(&leaf.path).key.to_string()).or_default() += leaf.used;
-            }
-            for (key, used) in wanted.into_iter().filter(|&(_, used)| used > 0) {
-                prop_assert_eq!(party(&charged, &key).cpu.usage, Nanos(used), "{}", key);
-            }
-        }
-    }
+#[test]
+fn without_the_schedulers_account_user_time_of_nobody_is_no_kernels() {
+    let mut observation = window(2.0, Vec::new(), vec![cgroup("/a", 1.0)]);
+    observation.after.machine.cpu.user = Nanos(4 * SECOND);
+    let charged = charge(&observation, &Names);
+    assert_eq!(used(&charged, "?vanished processes"), 3.0);
+    assert_eq!(used(&charged, "kernel"), 2.0);
+    assert_eq!(sum(&charged), charged.machine.busy());
+    observation.sched = sched(Vec::new(), Vec::new());
+    assert_eq!(used(&charge(&observation, &Names), "kernel"), 5.0);
 }

@@ -1,0 +1,88 @@
+//! What the operator allowed a cgroup: weight, quota, cpuset.
+//!
+//! Limits change seldom, so that their files are opened when they are wanted and not kept.
+
+use super::layout::Controller;
+use super::node::Sweep;
+use super::numbers::single;
+use super::{v1, v2};
+use dunnage_model::cpuset::CpuSet;
+use dunnage_model::observation::CpuLimits;
+
+/// The weight that the kernel gives a cgroup with `cpu.idle` (`WEIGHT_IDLEPRIO`, 3 of 1,024).
+const IDLE_WEIGHT: f64 = 3.0 * 100.0 / 1024.0;
+
+/// The limits of the cgroup `raw`, which has directories in the hierarchies of `present`.
+pub(super) fn read(raw: &[u8], present: u8, sweep: &mut Sweep<'_>) -> CpuLimits {
+    if raw.is_empty() {
+        // The root has no limits of its own; its weight means nothing.
+        CpuLimits {
+            cpuset: cpuset(raw, present, sweep),
+            ..CpuLimits::default()
+        }
+    } else if present & Controller::Cpu.bit() != 0 {
+        v1_limits(raw, present, sweep)
+    } else {
+        v2_limits(raw, present, sweep)
+    }
+}
+
+fn v1_limits(raw: &[u8], present: u8, sweep: &mut Sweep<'_>) -> CpuLimits {
+    let cpu = Controller::Cpu;
+    let shares = once(raw, sweep, cpu, "cpu.shares").and_then(single);
+    // `-1` is no number and stands for no limit: the period does not matter then.
+    let quota = once(raw, sweep, cpu, "cpu.cfs_quota_us").and_then(single);
+    let period = match quota {
+        Some(_) => once(raw, sweep, cpu, "cpu.cfs_period_us").and_then(single),
+        None => None,
+    };
+    CpuLimits {
+        weight: shares.map(v1::weight),
+        quota_cpus: quota
+            .zip(period)
+            .and_then(|(quota, period)| v1::quota(quota, period)),
+        cpuset: cpuset(raw, present, sweep),
+        // An idle cgroup's shares read as 3; others can have as few by request.
+        idle: shares.is_some_and(|shares| shares <= 3)
+            && once(raw, sweep, cpu, "cpu.idle").and_then(single) == Some(1),
+    }
+}
+
+fn v2_limits(raw: &[u8], present: u8, sweep: &mut Sweep<'_>) -> CpuLimits {
+    let unified = Controller::Unified;
+    let Some(weight) = once(raw, sweep, unified, "cpu.weight").and_then(single) else {
+        return CpuLimits {
+            cpuset: cpuset(raw, present, sweep),
+            ..CpuLimits::default()
+        };
+    };
+    // An idle cgroup's weight reads as 0, which none else can have.
+    let idle = weight == 0 && once(raw, sweep, unified, "cpu.idle").and_then(single) == Some(1);
+    CpuLimits {
+        weight: Some(if idle { IDLE_WEIGHT } else { weight as f64 }),
+        quota_cpus: once(raw, sweep, unified, "cpu.max").and_then(v2::cpu_max),
+        cpuset: cpuset(raw, present, sweep),
+        idle,
+    }
+}
+
+fn cpuset(raw: &[u8], present: u8, sweep: &mut Sweep<'_>) -> Option<CpuSet> {
+    let set = |text: &[u8]| CpuSet::parse(std::str::from_utf8(text).ok()?);
+    if present & Controller::Cpuset.bit() == 0 {
+        return once(raw, sweep, Controller::Unified, "cpuset.cpus.effective").and_then(set);
+    }
+    let mut names = ["cpuset.effective_cpus", "cpuset.cpus"].into_iter();
+    names
+            .find_map(|name| once(raw, sweep, Controller::Cpuset, name).and_then(set))
+            // A version 1 cpuset that nobody filled can hold no task.
+            .filter(|cpus| !cpus.is_empty())
+}
+
+fn once<'s>(
+    raw: &[u8],
+    sweep: &'s mut Sweep<'_>,
+    controller: Controller,
+    name: &str,
+) -> Option<&'s [u8]> {
+    sweep.files.read_once(sweep.mounts, raw, controller, name)
+}
