@@ -3,23 +3,24 @@
 //! Needs python3 with pip; the compiler is downloaded once (`build-ebpf.sh` says where to).
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// All files below `folder` whose names end in `ending`, relative to `top`.
-fn files(top: &Path, folder: &Path, ending: &str) -> Vec<PathBuf> {
+fn files(top: &Path, folder: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(top.join(folder)).unwrap() {
-        let entry = entry.unwrap();
+    for entry in fs::read_dir(top.join(folder))? {
+        let entry = entry?;
         let path = folder.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            found.extend(files(top, &path, ending));
+        if entry.file_type()?.is_dir() {
+            found.extend(files(top, &path, ending)?);
         } else if path.to_string_lossy().ends_with(ending) {
             found.push(path);
         }
     }
     found.sort();
-    found
+    Ok(found)
 }
 
 #[test]
@@ -40,7 +41,7 @@ fn the_committed_objects_are_those_of_their_sources() {
     let all_of = |ending| {
         folders
             .iter()
-            .flat_map(|f| files(top, f, ending))
+            .flat_map(|f| files(top, f, ending).unwrap())
             .collect::<Vec<_>>()
     };
     let sources = all_of(".bpf.c");
