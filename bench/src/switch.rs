@@ -114,13 +114,13 @@ pub(crate) fn measure(rounds: u32) -> anyhow::Result<Table> {
 
 fn statistics(table: &mut Table, rounds: u32) -> anyhow::Result<()> {
     let _statistics = enable_stats(Stats::RunTime)?;
-    let loads: [(&str, f64, &dyn Fn() -> anyhow::Result<()>); 2] =
-        [("hot", 100.0, &ping_pong), ("cold", 300.0, &cold)];
+    let loads: [(&str, f64, fn() -> anyhow::Result<()>); 2] =
+        [("hot", 100.0, ping_pong), ("cold", 300.0, cold)];
     for (name, promised, run) in loads {
         let (mut empty, mut sched, mut events) = (Vec::new(), Vec::new(), 0.0);
         for _ in 0..rounds {
-            empty.push(cost_of_an_event(Attached::Empty, run)?.0);
-            let (cost, count) = cost_of_an_event(Attached::Sched, run)?;
+            empty.push(cost_of_an_event(Attached::Empty, &run)?.0);
+            let (cost, count) = cost_of_an_event(Attached::Sched, &run)?;
             sched.push(cost);
             events = count;
         }

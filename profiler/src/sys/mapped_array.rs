@@ -107,8 +107,9 @@ impl MappedArray {
         }
         if let Some(w) = self.word(index, word) {
             let halves: *const AtomicU32 = std::ptr::from_ref(w).cast();
+            let half = halves.wrapping_add(half);
             // SAFETY: `w` is 8 valid, aligned bytes, so halves 0 and 1 are within it and aligned.
-            let chosen = unsafe { &*halves.add(half) };
+            let chosen = unsafe { &*half };
             chosen.store(value, Ordering::Release);
         }
     }
