@@ -74,8 +74,9 @@ const fn role(name: &'static str, load: &'static str, place: Place) -> Role {
     }
 }
 
-/// Request-like: a fifth of a CPU, well below its share of one.
-const REQUESTS: &str = "tick --work 2ms --every 10ms --for 60s";
+/// Request-like: a fifth of a CPU, well below its share of one. A request is longer than what a
+/// waking task gets in advance from CFS (kernels before 6.6), which would leave it undisturbed.
+const REQUESTS: &str = "tick --work 10ms --every 50ms --for 60s";
 
 const BATCH_HARMS_WEB: Expect = Expect::Harmed {
     victim: "dn-web",
@@ -121,17 +122,21 @@ pub(super) const ALL_ON_BOTH_CPUS: Scenario = Scenario {
     window: 5,
 };
 
-/// The culprits weigh less than the victim, so that both are well over what is theirs; their weights
-/// are as two to one.
+/// The victim works longer than a time slice at once, so that both culprits run while it waits, as
+/// often as their weights say: two to one. It wants less than its share, so both are well over theirs.
 pub(super) const UNEQUAL_CULPRITS: Scenario = Scenario {
     roles: &[
-        role("dn-web", REQUESTS, Place::First),
+        role(
+            "dn-web",
+            "tick --work 10ms --every 100ms --for 60s",
+            Place::First,
+        ),
         Role {
-            shares: Some(512),
+            shares: Some(2048),
             ..role("dn-batch", "spin --for 60s", Place::First)
         },
         Role {
-            shares: Some(256),
+            shares: Some(1024),
             ..role("dn-index", "spin --for 60s", Place::First)
         },
     ],
@@ -160,7 +165,7 @@ pub(super) const BURSTS: Scenario = Scenario {
     roles: &[
         role(
             "dn-web",
-            "tick --work 3ms --every 10ms --for 60s",
+            "tick --work 15ms --every 50ms --for 60s",
             Place::First,
         ),
         role(
