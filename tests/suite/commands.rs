@@ -362,7 +362,7 @@ fn harmed() -> Result<(Container<'static>, Container<'static>)> {
     let cpu = two_cpus()?[0].to_string();
     let web = Container::start(
         engine,
-        &Spec::new("dn-web", "tick --work 10ms --every 50ms --for 60s").on(&cpu),
+        &Spec::new("dn-web", "tick --work 10ms --every 100ms --for 60s").on(&cpu),
     )?;
     let batch = Container::start(
         engine,
