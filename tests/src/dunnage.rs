@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -164,17 +165,19 @@ impl Outcome {
     }
 }
 
-/// A command that has been started. What it prints is read on the side, so that no pipe fills up.
+/// A command that has been started. What it prints is read on the side, so that no pipe fills up;
+/// and nothing here polls, because a test that wakes up all the time is a load of its own.
 #[derive(Debug)]
 pub struct Running {
     name: String,
     child: Child,
-    stdout: Reader,
-    stderr: Reader,
+    stdout: Output,
+    stderr: Output,
     start: Instant,
 }
 
-type Reader = thread::JoinHandle<std::io::Result<Vec<u8>>>;
+/// What a pipe held, once all who could write to it have closed it.
+type Output = Receiver<std::io::Result<Vec<u8>>>;
 
 impl Running {
     /// Its process id.
@@ -189,59 +192,41 @@ impl Running {
         kill(pid, signal).with_context(|| format!("send {signal} to {pid}"))
     }
 
-    /// Waits for its end, at most `patience` from now; then it is killed and that is an error.
+    /// Waits until it has ended and nothing that it started holds its output any more, at most
+    /// `patience` from now; then it is killed and that is an error.
     pub fn finish(mut self, patience: Duration) -> Result<Outcome> {
         let end = Instant::now() + patience;
-        let status = loop {
-            if let Some(status) = self.child.try_wait()? {
-                break Some(status);
-            }
-            if Instant::now() > end {
-                self.child.kill()?;
-                self.child.wait()?;
-                break None;
-            }
-            thread::sleep(Duration::from_millis(5));
-        };
+        let stdout = self.stdout.recv_timeout(patience);
+        let stderr = self
+            .stderr
+            .recv_timeout(end.saturating_duration_since(Instant::now()));
         let took = self.start.elapsed();
-        let (stdout, stderr) = (read_whole(self.stdout)?, read_whole(self.stderr)?);
-        let stderr = String::from_utf8_lossy(&stderr).into_owned();
-        match status {
-            Some(status) => Ok(Outcome {
-                status: status.code(),
-                stdout,
-                stderr,
-                took,
-            }),
-            None => bail!(
-                "{} did not end within {patience:?}; it said:\n{}{stderr}",
-                self.name,
-                String::from_utf8_lossy(&stdout)
-            ),
-        }
+        let (Ok(stdout), Ok(stderr)) = (stdout, stderr) else {
+            self.child.kill()?;
+            let status = self.child.wait()?;
+            bail!(
+                "{} did not end within {patience:?}, or something it started still holds its output: {status}",
+                self.name
+            );
+        };
+        let status = self.child.wait()?.code();
+        Ok(Outcome {
+            status,
+            stdout: stdout?,
+            stderr: String::from_utf8_lossy(&stderr?).into_owned(),
+            took,
+        })
     }
 }
 
-/// What a reader has read, once the other end is closed by all that held it.
-fn read_whole(reader: Reader) -> Result<Vec<u8>> {
-    let end = Instant::now() + Duration::from_secs(5);
-    while !reader.is_finished() {
-        ensure!(
-            Instant::now() < end,
-            "something that the command started still holds its output 5 s after its end"
-        );
-        thread::sleep(Duration::from_millis(5));
-    }
-    Ok(reader
-        .join()
-        .map_err(|_| anyhow::anyhow!("the reader of a pipe panicked"))??)
-}
-
-fn read_aside<P: Read + Send + 'static>(pipe: Option<P>) -> Result<Reader> {
+fn read_aside<P: Read + Send + 'static>(pipe: Option<P>) -> Result<Output> {
     let mut pipe = pipe.context("the output is a pipe")?;
-    Ok(thread::spawn(move || {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
         let mut bytes = Vec::new();
-        pipe.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }))
+        let read = pipe.read_to_end(&mut bytes).map(|_| bytes);
+        // Nobody listens any more where the run was given up.
+        let _ = sender.send(read);
+    });
+    Ok(receiver)
 }

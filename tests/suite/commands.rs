@@ -360,7 +360,10 @@ fn completions_and_man_pages_are_printed() -> Result<()> {
 fn harmed() -> Result<(Container<'static>, Container<'static>)> {
     let engine = docker()?;
     let cpu = two_cpus()?[0].to_string();
-    let web = Container::start(engine, &Spec::new("dn-web", "tick --for 60s").on(&cpu))?;
+    let web = Container::start(
+        engine,
+        &Spec::new("dn-web", "tick --work 10ms --every 50ms --for 60s").on(&cpu),
+    )?;
     let batch = Container::start(
         engine,
         &Spec::new("dn-batch", "spin --threads 3 --for 60s").on(&cpu),

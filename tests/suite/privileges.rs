@@ -203,7 +203,7 @@ impl Scene {
         let victim = OwnCgroup::make(format!("/dunnage-tests-victim-{}", std::process::id()))?;
         let rival = OwnCgroup::make(format!("/dunnage-tests-rival-{}", std::process::id()))?;
         let loads = [
-            victim.start_on(&cpu, "tick --work 2ms --every 10ms --for 60s")?,
+            victim.start_on(&cpu, "tick --work 10ms --every 50ms --for 60s")?,
             rival.start_on(&cpu, "spin --threads 3 --for 60s")?,
         ];
         sleep(Duration::from_secs(1));

@@ -22,7 +22,7 @@ pub(super) fn check(
 ) -> Result<()> {
     let _alone = machine()?;
     let engine = engine()?;
-    settles()?;
+    let quiet = settles()?;
     let started = Started::all(engine, scenario)?;
     // The first rounds of a load find out how fast the CPU is.
     sleep(Duration::from_millis(1500));
@@ -47,7 +47,7 @@ pub(super) fn check(
     );
     let blame = outcome.json()?;
 
-    let judged = judge(&blame, scenario);
+    let judged = judge(&blame, scenario, quiet);
     judged.with_context(|| {
         format!("run delay rose from {before:?} to {after:?}\nstandard error:\n{}\nthe document, in short:\n{}", outcome.stderr, summary(&blame))
     })?;
@@ -122,7 +122,7 @@ fn delay_of(before: &[(String, f64)], after: &[(String, f64)], victim: &str) -> 
 }
 
 /// Holds the document against the label.
-fn judge(blame: &Value, scenario: &Scenario) -> Result<()> {
+fn judge(blame: &Value, scenario: &Scenario, quiet: bool) -> Result<()> {
     ensure!(
         text(blame, "coverage.cpu")? == "exact",
         "coverage of the CPU is {:?}, not exact",
@@ -132,8 +132,12 @@ fn judge(blame: &Value, scenario: &Scenario) -> Result<()> {
         well_formed(verdict)?;
     }
     let innocent = |guilty: &[&str]| -> Result<()> {
-        let accused = accused(blame)?;
         for role in scenario.roles {
+            let harmed = scenario
+                .roles
+                .iter()
+                .map(|victim| accused_by(blame, victim.name));
+            let accused: Vec<&str> = harmed.collect::<Result<Vec<_>>>()?.concat();
             ensure!(
                 guilty.contains(&role.name) || !accused.contains(&role.name),
                 "{} is accused and innocent",
@@ -176,8 +180,16 @@ fn judge(blame: &Value, scenario: &Scenario) -> Result<()> {
             );
             Ok(())
         }
-        Expect::Nobody { cleared: expected } => {
+        Expect::Nobody {
+            cleared: expected,
+            everybody,
+        } => {
             innocent(&[])?;
+            ensure!(
+                !(*everybody && quiet) || accused(blame)?.is_empty(),
+                "{:?} are accused on a quiet host",
+                accused(blame)?
+            );
             for role in scenario.roles {
                 ensure!(
                     accusations(blame, role.name)?.is_empty(),
@@ -195,6 +207,18 @@ fn judge(blame: &Value, scenario: &Scenario) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Those who are accused of harming one of the scenario's own. Whom else they harm is another story:
+/// who fills a CPU does delay the daemons that wake up on it.
+fn accused_by<'v>(blame: &'v Value, victim: &str) -> Result<Vec<&'v str>> {
+    let mut names = Vec::new();
+    for verdict in accusations(blame, victim)? {
+        for culprit in list(verdict, "culprits")? {
+            names.push(name(at(culprit, "party")?));
+        }
+    }
+    Ok(names)
 }
 
 fn well_formed(verdict: &Value) -> Result<()> {
