@@ -14,6 +14,8 @@ static EMPTY: &[u8] = aya::include_bytes_aligned!("ebpf/empty.bpf.o");
 const PING_PONGS: u32 = 200_000;
 const REQUESTS: u32 = 20_000;
 
+type Load = fn() -> anyhow::Result<()>;
+
 /// What is attached during a measurement.
 #[derive(Clone, Copy, PartialEq)]
 enum Attached {
@@ -114,9 +116,7 @@ pub(crate) fn measure(rounds: u32) -> anyhow::Result<Table> {
 
 fn statistics(table: &mut Table, rounds: u32) -> anyhow::Result<()> {
     let _statistics = enable_stats(Stats::RunTime)?;
-    let loads: [(&str, f64, fn() -> anyhow::Result<()>); 2] =
-        [("hot", 100.0, ping_pong), ("cold", 300.0, cold)];
-    for (name, promised, run) in loads {
+    for (name, promised, run) in [("hot", 100.0, ping_pong as Load), ("cold", 300.0, cold)] {
         let (mut empty, mut sched, mut events) = (Vec::new(), Vec::new(), 0.0);
         for _ in 0..rounds {
             empty.push(cost_of_an_event(Attached::Empty, &run)?.0);

@@ -20,9 +20,9 @@ pub(super) mod cpu {
     pub(crate) const COST_EVENTS: usize = 10;
     /// Low half: the owner that runs now.
     pub(crate) const CURRENT_OWNER: usize = 11;
-    pub(crate) const WORDS: usize = 16 + 2 * RING + 13 * STRETCHES;
+    pub(crate) const WORDS: usize = 16 + 2 * RING + 16 * STRETCHES;
     const RING: usize = 64;
-    const STRETCHES: usize = 128;
+    const STRETCHES: usize = 64;
 }
 
 /// `struct total`.
@@ -33,7 +33,7 @@ pub(super) mod total {
     pub(crate) const UNEXPLAINED: usize = 3;
     pub(crate) const SPILLED: usize = 4;
     /// Two counts of 32 bits a word.
-    pub(crate) const HISTOGRAM: usize = 9;
+    pub(crate) const HISTOGRAM: usize = 8;
     pub(crate) const WORDS: usize = HISTOGRAM + super::WAIT_BUCKETS / 2;
 }
 
@@ -69,8 +69,10 @@ pub(super) struct Geometry {
 
 /// All maps of the program together stay below this.
 pub(super) const MAPS_LIMIT_BYTES: u64 = 32 << 20;
+/// `struct throttle`.
+const THROTTLE_BYTES: u64 = 24;
 /// One slot a task: `TASKS` times `struct task`.
-const TASKS_BYTES: u64 = 65_536 * 48;
+const TASKS_BYTES: u64 = 32_768 * 64;
 
 impl Geometry {
     /// The largest tables for `cpus` CPUs that stay below the limit, at most 8,192 owners and 4,096
@@ -99,7 +101,7 @@ impl Geometry {
     pub(super) fn bytes(self) -> u64 {
         let words = |n: usize| n as u64 * 8;
         let a_cpu = words(cpu::WORDS)
-            + u64::from(self.owners) * words(total::WORDS)
+            + u64::from(self.owners) * (words(total::WORDS) + THROTTLE_BYTES)
             + 2 * u64::from(self.pairs) * words(pair::WORDS);
         let shared = u64::from(self.owners) * (8 + words(NAME_WORDS));
         u64::from(self.cpus) * a_cpu + shared + TASKS_BYTES

@@ -337,6 +337,7 @@ fn load_object(btf: &Btf, options: &SchedOptions, geometry: Geometry) -> Result<
         .map_max_entries("keys", geometry.owners)
         .map_max_entries("names", geometry.owners)
         .map_max_entries("totals", geometry.cpus * geometry.owners)
+        .map_max_entries("throttles", geometry.cpus * geometry.owners)
         .map_max_entries("pairs", geometry.cpus * 2 * geometry.pairs)
         .load(OBJECT)
         .map_err(|e| SchedError::Load(Box::new(e)))

@@ -9,7 +9,7 @@
  *
  * Each CPU keeps a ring of who ran until when. At switch-in the ring is walked back over the wait
  * that ends now, and each interval is charged to its owner. What falls off the ring is summed by owner
- * over stretches of some 4 ms in a second ring, so that two parties that switch to and fro 400,000
+ * over stretches of some 8 ms in a second ring, so that two parties that switch to and fro 400,000
  * times a second do not wipe out what a third one must be told. A task that moves to another CPU while
  * it waits has the part before the move charged at sched_migrate_task, on the CPU it leaves. What
  * the kernel's own run_delay holds and this program did not see is counted as unexplained, so the
@@ -24,10 +24,11 @@
 #include "../ebpf.h"
 
 #define RING 64                  /* intervals a CPU remembers one by one; a power of two */
-#define STRETCHES 128            /* and, before those, stretches; a power of two */
-#define STRETCH_NS 4194304       /* a stretch is closed when it is this long, */
-#define STRETCH_OWNERS 8         /* or when this many have run in it and another comes */
-#define TASKS 65536              /* one slot a task, by pid; a power of two */
+#define STRETCHES 64             /* and, before those, stretches; a power of two */
+#define STRETCH_NS 8388608       /* a stretch is closed when it is this long, */
+#define STRETCH_OWNERS 7         /* or when this many have run in it and another comes */
+#define BRIEF_NS 50000           /* a quota throttles for longer than this */
+#define TASKS 32768              /* one slot a task, by pid; a power of two */
 #define BUCKETS 16               /* lengths of waits, by powers of two from 1,024 ns */
 #define SAMPLE_EVERY 1024        /* events between two measurements of our own cost */
 #define CLOCK_EVERY_NS 100000000 /* at the least, how often the two clocks are read together */
@@ -55,11 +56,13 @@ struct interval {
     u64 owner;
 };
 
-/* Begins where the one before it ends. */
 struct stretch {
+    u64 begun;
     u64 end;
-    u64 time[STRETCH_OWNERS];
-    u32 owner[STRETCH_OWNERS];
+    struct {
+        u64 time;
+        u64 owner;
+    } ran[STRETCH_OWNERS];
 };
 
 /* One element a CPU. User space writes `enabled`, `epoch_wanted` and `table`. */
@@ -87,7 +90,7 @@ struct cpu {
     struct stretch stretches[STRETCHES];
 };
 
-/* One element an owner and CPU. */
+/* One element an owner and CPU: two cache lines, the first one for every switch. */
 struct total {
     u64 run;
     u64 wait;           /* throttled time left out, unexplained and spilled included */
@@ -95,10 +98,15 @@ struct total {
     u64 unexplained;
     u64 spilled;        /* the part of `wait` that found no place in the table of pairs */
     u64 last_out;       /* rq clock of the last switch away from this owner */
-    u64 throttle_seen;  /* throttle clock at the last look, */
-    u64 throttle_start; /* and the interval that it last grew in */
-    u64 throttle_end;
+    u64 reserved[2];
     u32 histogram[BUCKETS];
+};
+
+/* One element an owner and CPU, touched only where a quota throttles. */
+struct throttle {
+    u64 seen;           /* throttle clock at the last look, */
+    u64 start;          /* and the interval that it last grew in */
+    u64 end;
 };
 
 struct pair {
@@ -107,6 +115,7 @@ struct pair {
     u64 time;
 };
 
+/* One cache line. */
 struct task {
     u64 tag;       /* start time and epoch: tells a reused pid and a pause */
     u64 delay;     /* run_delay that is accounted for */
@@ -114,6 +123,7 @@ struct task {
     u64 set;       /* the css_set and the address space that `owner` was found for */
     u64 space;
     u64 owner;
+    u64 reserved[2];
 };
 
 struct name {
@@ -125,7 +135,9 @@ struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct name); } names SEC(".maps");
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct total); } totals SEC(".maps");
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct pair); } pairs SEC(".maps");
-struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, TASKS); MAP_TYPE(key, u32); MAP_TYPE(value, struct task); } tasks SEC(".maps");
+struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_TYPE(key, u32); MAP_TYPE(value, struct throttle); } throttles SEC(".maps");
+/* Mappable only because such an array begins on a page, and so its elements on cache lines. */
+struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, TASKS); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct task); } tasks SEC(".maps");
 
 enum cgroup_subsys_id { cpu_cgrp_id = 1 };
 
@@ -260,7 +272,7 @@ GLOBAL u64 charge_stretch(u32 writer, u32 source, u32 at, u32 victim, u64 budget
     if (!here || !ran_on)
         return 0;
     struct stretch *stretch = &ran_on->stretches[at & (STRETCHES - 1)];
-    u64 low = ran_on->stretches[(at - 1) & (STRETCHES - 1)].end, high = stretch->end;
+    u64 low = stretch->begun, high = stretch->end;
     if (high <= low)
         return 0;
     u64 span = high - low, part = span;
@@ -272,12 +284,12 @@ GLOBAL u64 charge_stretch(u32 writer, u32 source, u32 at, u32 victim, u64 budget
         part = budget;
     u64 left = part;
     for (u32 i = 0; i < STRETCH_OWNERS; i++) {
-        u64 time = stretch->time[i];
+        u64 time = stretch->ran[i].time;
         if (part != span) /* in units of 1,024 ns where the product would not fit */
             time = span >> 31 ? (time >> 10) * (part >> 10) / (span >> 10) << 10 : time * part / span;
         if (time > left)
             time = left;
-        if (time && add_pair(writer, here->table, victim << 16 | (stretch->owner[i] & 0xffff), time))
+        if (time && add_pair(writer, here->table, victim << 16 | (stretch->ran[i].owner & 0xffff), time))
             here->spilled += time;
         left -= time;
     }
@@ -344,29 +356,39 @@ INLINE u64 tag_of(struct task_struct *task, u32 epoch)
     return task->start_time ^ ((u64)(epoch + 1) << 48);
 }
 
-/* The part of a wait [from, now) that the owner's quota took. */
-INLINE u64 throttled_part(struct total *total, struct task *slot, u64 tag, u64 clock, u64 from, u64 now)
+/* The part of a wait [from, now) that the owner's quota took; leaves in `here` the interval that is
+ * not to be charged to anybody. */
+INLINE u64 throttled_part(struct cpu *here, u32 id, u32 owner, struct total *total, struct task *slot, u64 tag, u64 clock,
+                          u64 from, u64 now)
 {
-    u64 grown = clock > total->throttle_seen ? clock - total->throttle_seen : 0;
+    u32 at = id * (owner_mask + 1) + owner;
+    struct throttle *throttle = bpf_map_lookup_elem(&throttles, &at);
+    if (!throttle)
+        return 0;
+    u64 grown = clock > throttle->seen ? clock - throttle->seen : 0;
     if (grown && total->last_out && now > total->last_out) {
         u64 gap = now - total->last_out;
-        if (total->throttle_seen == 0 && grown > gap)
+        if (throttle->seen == 0 && grown > gap)
             grown = 0; /* throttled before we looked */
         if (grown > gap)
             grown = gap;
         if (grown) {
-            total->throttle_start = total->last_out;
-            total->throttle_end = total->last_out + grown;
+            throttle->start = total->last_out;
+            throttle->end = total->last_out + grown;
         }
     }
-    total->throttle_seen = clock;
+    throttle->seen = clock;
     u64 wait = now - from, part = 0;
     if (slot->tag == tag && slot->throttle) {
         part = clock > slot->throttle ? clock - slot->throttle : 0;
     } else {
-        u64 low = from > total->throttle_start ? from : total->throttle_start;
-        u64 high = now < total->throttle_end ? now : total->throttle_end;
+        u64 low = from > throttle->start ? from : throttle->start;
+        u64 high = now < throttle->end ? now : throttle->end;
         part = high > low ? high - low : 0;
+    }
+    if (part) {
+        here->cut_start = throttle->start;
+        here->cut_end = throttle->end;
     }
     return part < wait ? part : wait;
 }
@@ -376,26 +398,26 @@ INLINE void add_to_stretch(struct cpu *cpu, struct interval *oldest)
 {
     u32 at = cpu->stretch & (STRETCHES - 1);
     struct stretch *stretch = &cpu->stretches[at];
-    u64 begun = cpu->stretches[(at - 1) & (STRETCHES - 1)].end, from = stretch->end, until = oldest->end;
-    u32 owner = oldest->owner;
+    u64 from = stretch->end, until = oldest->end, owner = oldest->owner;
     if (until <= from)
         return;
-    if (from - begun < STRETCH_NS) {
+    if (from - stretch->begun < STRETCH_NS) {
         for (u32 i = 0; i < STRETCH_OWNERS; i++) {
-            if (stretch->time[i] && stretch->owner[i] != owner)
+            if (stretch->ran[i].time && stretch->ran[i].owner != owner)
                 continue;
-            stretch->owner[i] = owner;
-            stretch->time[i] += until - from;
+            stretch->ran[i].owner = owner;
+            stretch->ran[i].time += until - from;
             stretch->end = until;
             return;
         }
     }
     cpu->stretch++;
     stretch = &cpu->stretches[cpu->stretch & (STRETCHES - 1)];
-    stretch->owner[0] = owner;
-    stretch->time[0] = until - from;
     for (u32 i = 1; i < STRETCH_OWNERS; i++)
-        stretch->time[i] = 0;
+        stretch->ran[i].time = 0;
+    stretch->ran[0].owner = owner;
+    stretch->ran[0].time = until - from;
+    stretch->begun = from;
     stretch->end = until;
 }
 
@@ -471,12 +493,15 @@ INLINE void switch_out(struct cpu *cpu, u32 id, struct task_struct *prev, u64 no
         hidden_switch(cpu, id, prev, now);
     }
     push(cpu, id, cpu->current_owner, now);
-    u64 clock = prev->pid ? throttle_clock(prev) : 0;
+    /* One that sleeps has left the queue that a quota throttles. */
+    if (!prev->pid || prev->__state != 0)
+        return;
+    u64 clock = throttle_clock(prev);
     if (clock) {
         u32 at = (u32)prev->pid & (TASKS - 1);
         struct task *slot = bpf_map_lookup_elem(&tasks, &at);
         if (slot && slot->tag == tag_of(prev, cpu->epoch))
-            slot->throttle = prev->__state == 0 ? clock : 0;
+            slot->throttle = clock;
     }
 }
 
@@ -502,19 +527,15 @@ INLINE void switch_in(struct cpu *cpu, u32 id, struct task_struct *next, u64 now
     }
     if (queued && now > queued) {
         u64 from = queued > cpu->begun ? queued : cpu->begun;
-        u64 clock = throttle_clock(next), throttled = 0;
+        u64 clock = now - from > BRIEF_NS ? throttle_clock(next) : 0, throttled = 0;
+        cpu->cut_start = cpu->cut_end = 0;
         if (clock)
-            throttled = throttled_part(total, slot, tag, clock, from, now);
+            throttled = throttled_part(cpu, id, owner, total, slot, tag, clock, from, now);
         u64 wait = now - from - throttled;
         total->throttled += throttled;
         total->wait += wait;
         if (wait) {
             count_length(total, wait);
-            cpu->cut_start = cpu->cut_end = 0;
-            if (throttled) {
-                cpu->cut_start = total->throttle_start;
-                cpu->cut_end = total->throttle_end;
-            }
             split_wait(cpu, total, id, id, owner, now, wait);
         }
         seen += now - queued;
