@@ -16,7 +16,7 @@ use std::time::Duration;
 #[test]
 fn blame_of_a_pinned_victim_is_its_run_delay() -> Result<()> {
     let [first, _] = two_cpus()?;
-    closes(&first.to_string(), "tick --work 2ms --every 10ms --for 4s")
+    closes(&first.to_string(), "tick --work 10ms --every 40ms --for 4s")
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn blame_of_an_unpinned_victim_is_its_run_delay() -> Result<()> {
     let [first, second] = two_cpus()?;
     closes(
         &format!("{first},{second}"),
-        "tick --work 2ms --every 10ms --for 4s",
+        "tick --work 10ms --every 40ms --for 4s",
     )
 }
 
