@@ -92,7 +92,8 @@ fn row_closes(blame: &Value, cgroup: &str, truth: f64) -> Result<()> {
     let blamed: f64 = list(row, "blame")?
         .iter()
         .map(|entry| number(entry, "seconds"))
-        .sum::<Result<f64>>()?;
+        .sum::<Result<f64>>()?
+        + row["others_seconds"].as_f64().unwrap_or(0.0);
     ensure!(
         (blamed + unexplained - waited).abs() <= waited * 1e-3,
         "blame {blamed} s and unexplained {unexplained} s do not add up to the wait {waited} s"

@@ -7,6 +7,7 @@ use crate::units::Nanos;
 use crate::usage::{PartyWait, WindowUse};
 use crate::verdict::{Cleared, Coverage, Culprit, Fact, Judgement, Resource, Verdict};
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// The resources that the contract always lists under `coverage`.
@@ -17,6 +18,12 @@ const ALWAYS_COVERED: [Resource; 5] = [
     Resource::Network,
     Resource::Gpu,
 ];
+
+/// Rows of waits that are printed besides those of victims.
+const MOST_WAITS: usize = 32;
+
+/// Parties that are named in one row; the others are added up.
+const MOST_BLAMED: usize = 16;
 
 /// What `dunnage blame --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,7 +43,8 @@ pub struct BlameDocument {
     pub verdicts: Vec<VerdictDocument>,
     /// Most use first.
     pub cleared: Vec<ClearedDocument>,
-    /// All waits for a CPU with whom they are blamed on; left out where nothing could be accounted for.
+    /// The longest waits for a CPU with whom they are blamed on, and those of every victim; left out
+    /// where nothing could be accounted for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<Vec<WaitDocument>>,
     /// What could not be read.
@@ -72,11 +80,7 @@ impl BlameDocument {
                 .iter()
                 .map(ClearedDocument::from)
                 .collect(),
-            waits: waits.map(|rows| {
-                rows.iter()
-                    .filter_map(|row| WaitDocument::new(row, window))
-                    .collect()
-            }),
+            waits: waits.map(|rows| wait_documents(rows, window, judgement)),
             gaps: window.gaps.iter().map(GapDocument::from).collect(),
         }
     }
@@ -88,6 +92,32 @@ impl BlameDocument {
             waits.retain(|row| is_meant(&row.victim));
         }
     }
+}
+
+/// The rows of those who waited most, and of every victim: a host with 1,000 busy cgroups would
+/// print some megabytes a second otherwise.
+fn wait_documents(
+    rows: &[PartyWait],
+    window: &WindowUse,
+    judgement: &Judgement,
+) -> Vec<WaitDocument> {
+    let is_victim = |row: &PartyWait| {
+        let party = window.parties.get(row.party);
+        party.is_some_and(|user| {
+            judgement
+                .verdicts
+                .iter()
+                .any(|v| v.victim.key == user.party.key)
+        })
+    };
+    let mut order: Vec<&PartyWait> = rows.iter().collect();
+    order.sort_by_key(|row| Reverse(row.wait));
+    order
+        .into_iter()
+        .enumerate()
+        .filter(|(place, row)| *place < MOST_WAITS || is_victim(row))
+        .filter_map(|(_, row)| WaitDocument::new(row, window))
+        .collect()
 }
 
 fn coverage_words(coverage: &BTreeMap<Resource, Coverage>) -> BTreeMap<Word, Word> {
@@ -222,7 +252,8 @@ impl From<&Cleared> for ClearedDocument {
     }
 }
 
-/// One party's waits for a CPU. `blame` and `unexplained_seconds` add up to `wait_seconds`.
+/// One party's waits for a CPU. `blame`, `others_seconds` and `unexplained_seconds` add up to
+/// `wait_seconds`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WaitDocument {
     /// Who waited.
@@ -235,24 +266,36 @@ pub struct WaitDocument {
     pub unexplained_seconds: f64,
     /// Who ran meanwhile, the victim's own threads included; the most first.
     pub blame: Vec<BlamedDocument>,
+    /// What those took who are not listed.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub others_seconds: f64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_nought(seconds: &f64) -> bool {
+    *seconds == 0.0
 }
 
 impl WaitDocument {
     /// `None` where the row names a party that the window does not have.
     fn new(row: &PartyWait, window: &WindowUse) -> Option<WaitDocument> {
         let party = |index: usize| window.parties.get(index).map(|user| &*user.party);
-        let mut blame: Vec<BlamedDocument> = row
-            .blame
-            .iter()
-            .filter_map(|(index, time)| Some(BlamedDocument::new(party(*index)?, *time)))
-            .collect();
-        blame.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        let mut blame = row.blame.clone();
+        blame.sort_by_key(|(_, time)| Reverse(*time));
+        let others = blame.split_off(blame.len().min(MOST_BLAMED));
         Some(WaitDocument {
             victim: PartyDocument::from(party(row.party)?),
             wait_seconds: row.wait.seconds(),
             throttled_seconds: row.throttled.seconds(),
             unexplained_seconds: row.unexplained.seconds(),
-            blame,
+            blame: blame
+                .iter()
+                .filter_map(|(index, time)| Some(BlamedDocument::new(party(*index)?, *time)))
+                .collect(),
+            others_seconds: others.iter().map(|(_, time)| time.seconds()).sum(),
         })
     }
 }
