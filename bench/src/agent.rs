@@ -35,9 +35,9 @@ pub(crate) fn measure(binary: &Path, numbers: &[usize], seconds: u64) -> anyhow:
             let busy_ms = if busy { (40 / number as u64).max(1) } else { 0 };
             let _cgroups = Cgroups::make(number, busy_ms, 6 * seconds + 60)?;
             for (name, arguments) in AGENTS {
-                let (share, resident) = one(binary, arguments, seconds)?;
+                let (share, resident, peak) = one(binary, arguments, seconds)?;
                 let state = if busy { "busy" } else { "idle" };
-                let note = format!("{resident:.1} MiB resident at most");
+                let note = format!("over {seconds} s after 4 s of starting");
                 table.add(
                     format!("{name}, {number} {state}"),
                     share * 100.0,
@@ -50,7 +50,7 @@ pub(crate) fn measure(binary: &Path, numbers: &[usize], seconds: u64) -> anyhow:
                     resident,
                     "MiB",
                     Some(30.0),
-                    "VmHWM",
+                    format!("VmRSS at the end; {peak:.1} MiB at the peak, while starting"),
                 );
             }
         }
@@ -67,7 +67,8 @@ impl Drop for Agent {
     }
 }
 
-fn one(binary: &Path, arguments: &[&str], seconds: u64) -> anyhow::Result<(f64, f64)> {
+/// Share of a core, MiB resident at the end, MiB at the peak.
+fn one(binary: &Path, arguments: &[&str], seconds: u64) -> anyhow::Result<(f64, f64, f64)> {
     let child = Command::new(binary)
         .args(arguments)
         .stdin(Stdio::null())
@@ -86,7 +87,11 @@ fn one(binary: &Path, arguments: &[&str], seconds: u64) -> anyhow::Result<(f64, 
     let before = cpu_seconds(agent.0.id())?;
     std::thread::sleep(Duration::from_secs(seconds));
     let share = (cpu_seconds(agent.0.id())? - before) / seconds as f64;
-    Ok((share, peak_mib(agent.0.id())?))
+    Ok((
+        share,
+        memory_mib(agent.0.id(), "VmRSS:")?,
+        memory_mib(agent.0.id(), "VmHWM:")?,
+    ))
 }
 
 /// Run time of all threads, from `/proc/PID/task/*/schedstat`: nanoseconds, where `stat` has ticks.
@@ -104,11 +109,11 @@ fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     Ok(sum)
 }
 
-fn peak_mib(pid: u32) -> anyhow::Result<f64> {
+fn memory_mib(pid: u32, field: &str) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .context("no VmHWM")?;
+        .find_map(|line| line.strip_prefix(field))
+        .with_context(|| format!("no {field} in the status"))?;
     Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }

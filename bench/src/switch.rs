@@ -54,7 +54,7 @@ fn load(what: Attached) -> anyhow::Result<Loaded> {
                 budget: Budget(1.0),
             };
             Loaded::Sched {
-                _probe: Box::new(Probe::load(&options)?),
+                _probe: Box::new(Probe::load(&options, &Btf::from_sys_fs()?)?),
             }
         }
     })

@@ -117,6 +117,7 @@ pub(crate) fn tick() -> Tick {
         unexplained: seconds(0.11),
         apportioned: Nanos::ZERO,
         waits: 812,
+        wakes: 400,
         p99: Some(Nanos(12_000_000)),
     }]);
     tick.window.gaps = vec![Gap::new("docker", "no answer within 2 s")];

@@ -349,6 +349,8 @@ pub struct OwnerWindow {
     pub apportioned: Nanos,
     /// How many waits ended.
     pub waits: u64,
+    /// How often a task came to run that had slept; the other times it had lost the CPU.
+    pub wakes: u64,
     /// Waits by length: bucket `i` counts those of `[2^(i+10), 2^(i+11))` ns, the first also all
     /// shorter ones, the last all longer ones.
     pub histogram: [u64; WAIT_BUCKETS],

@@ -182,6 +182,9 @@ pub struct PartyWait {
     pub apportioned: Nanos,
     /// How many waits ended.
     pub waits: u64,
+    /// How often one of its tasks came to run that had slept; the other times it had lost the CPU.
+    /// Ran and waited, over this, is for how long it wants a CPU each time it comes.
+    pub wakes: u64,
     /// 99th percentile of one wait's length; `None` where none ended.
     pub p99: Option<Nanos>,
 }

@@ -22,10 +22,11 @@ pub(super) const WATCHER: &str = "watcher";
 /// The longest that any load runs, whatever it is asked for.
 const LIMIT: Duration = Duration::from_secs(3_600);
 
-/// The victim's work for one request, in its own CPU time.
-pub(super) const WORK: Duration = Duration::from_millis(2);
+/// The victim's work for one request, in its own CPU time: several time slices, because the scheduler
+/// of kernels before 6.6 lets whoever has slept run at once, and brief work is then never late.
+pub(super) const WORK: Duration = Duration::from_millis(10);
 /// How often a request comes.
-pub(super) const PERIOD: Duration = Duration::from_millis(10);
+pub(super) const PERIOD: Duration = Duration::from_millis(25);
 /// The culprit's threads.
 pub(super) const CULPRIT_THREADS: usize = 3;
 /// The bystander is busy nine tenths of the time: more than the culprit can be, and on a small host
@@ -33,7 +34,7 @@ pub(super) const CULPRIT_THREADS: usize = 3;
 const BUSY: Duration = Duration::from_millis(18);
 const REST: Duration = Duration::from_millis(2);
 /// Ticks between two reports, so that the reports themselves cost nothing worth naming.
-const TICKS_PER_REPORT: u32 = 20;
+const TICKS_PER_REPORT: u32 = 8;
 /// A victim that is this far behind drops requests, as a server with a full queue does.
 const BACKLOG: Duration = Duration::from_millis(500);
 

@@ -76,6 +76,7 @@ pub(super) fn right(folder: &str) -> (Truth, Seen) {
         unexplained: Nanos::from_seconds(0.05),
         apportioned: Nanos::ZERO,
         waits: 500,
+        wakes: 200,
         p99: None,
     };
     let host = Host {

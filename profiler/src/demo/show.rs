@@ -11,7 +11,10 @@ use std::io::{self, Write};
 pub(super) fn opening(out: &mut dyn Write, folder: &str, places: Places) -> io::Result<()> {
     let stage = places.stage;
     writeln!(out, "Three cgroups of our own in {folder}:")?;
-    writeln!(out, "  victim     2 ms of work every 10 ms, on CPU {stage}")?;
+    writeln!(
+        out,
+        "  victim     10 ms of work every 25 ms, on CPU {stage}"
+    )?;
     writeln!(
         out,
         "  culprit    3 threads that never rest, on CPU {stage}, with equal weight"

@@ -9,6 +9,8 @@ use super::sockets::Sockets;
 use crate::clock;
 use crate::host::{self, HostRoot};
 use crate::stop::Stop;
+use crate::sys;
+use aya::Btf;
 use dunnage_model::cpuset::CpuSet;
 use dunnage_model::gap::Gap;
 use dunnage_model::observation::{
@@ -88,6 +90,7 @@ impl Collector {
         if options.ebpf {
             if is_this_kernel(root) {
                 collector.load(root, options, v1_cpu);
+                sys::trim();
             } else {
                 let why = "--host-root shows the files of another machine; this kernel's events are not its";
                 collector.notices.push(Gap::new("eBPF", why));
@@ -103,7 +106,18 @@ impl Collector {
             v2_absent: self.cgroups.layout() == CgroupLayout::V1,
             budget: Budget(options.cpu_budget),
         };
-        match Probe::load(&sched) {
+        let btf = match Btf::from_sys_fs() {
+            Ok(btf) => btf,
+            Err(error) => {
+                let why = format!(
+                    "reading the kernel's types from {BTF} failed: {}; {REMEDY}",
+                    chain(&error)
+                );
+                self.notices.push(Gap::new("exact run-queue blame", why));
+                return;
+            }
+        };
+        match Probe::load(&sched, &btf) {
             Ok(probe) => self.sched = Some(probe),
             Err(error) => {
                 let why = format!("{}; {}", chain(&error), REMEDY);
@@ -111,7 +125,7 @@ impl Collector {
                 return;
             }
         }
-        match Lifecycle::load() {
+        match Lifecycle::load(&btf) {
             Ok(lifecycle) => {
                 self.lifecycle = Some(lifecycle);
                 self.cgroups.trust_events(true);
@@ -254,6 +268,9 @@ impl Collector {
         })
     }
 }
+
+/// Where the kernel shows its types.
+const BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// What helps where the scheduling program was refused.
 const REMEDY: &str = "it needs CAP_BPF and CAP_PERFMON and a kernel with BTF (`dunnage doctor` says more); without it, blame is only correlated";

@@ -1,5 +1,7 @@
-//! The unsafe door to the kernel: memory maps of eBPF arrays.
+//! The unsafe door to the kernel: memory maps of eBPF arrays, and the heap's surplus.
 
+mod heap;
 mod mapped_array;
 
+pub use heap::trim;
 pub use mapped_array::{MapError, MappedArray};

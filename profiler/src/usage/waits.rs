@@ -14,6 +14,7 @@ struct Row {
     unexplained: Nanos,
     apportioned: Nanos,
     waits: u64,
+    wakes: u64,
     histogram: [u64; WAIT_BUCKETS],
 }
 
@@ -30,6 +31,7 @@ pub(super) fn rows(sched: &SchedWindow, books: &mut Books<'_>) -> Vec<PartyWait>
         row.unexplained += window.unexplained;
         row.apportioned += window.apportioned;
         row.waits = row.waits.saturating_add(window.waits);
+        row.wakes = row.wakes.saturating_add(window.wakes);
         for (sum, count) in row.histogram.iter_mut().zip(window.histogram) {
             *sum = sum.saturating_add(count);
         }
@@ -70,6 +72,7 @@ fn finish(party: usize, row: Row) -> Option<PartyWait> {
         unexplained,
         apportioned: row.apportioned,
         waits: row.waits,
+        wakes: row.wakes,
         p99: quantile(&row.histogram, 0.99),
     })
 }

@@ -120,6 +120,7 @@ fn window() -> WindowUse {
             unexplained: seconds(0.25),
             apportioned: Nanos::ZERO,
             waits: 100,
+            wakes: 60,
             p99: None,
         }]),
         fidelity: Fidelity::Exact,

@@ -12,6 +12,7 @@
 
 mod folders;
 mod reader;
+mod watch;
 
 use super::{Failure, Source, placement};
 use crate::parties::bounds;
@@ -25,10 +26,15 @@ use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
+use watch::Watch;
 
-/// How often the folders are looked at although nobody asked: a container that lives shorter has no
-/// name. Where nothing changes it costs a dozen calls of stat(2).
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How often the folders are looked at although nothing tells of a change.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// The same where the kernel gives no watch: a container that lives shorter has no name. Where nothing
+/// changes it costs a dozen calls of stat(2).
+const LOOK_UNWATCHED: Duration = Duration::from_millis(200);
+/// How soon a folder is looked at again whose state is not written yet.
+const LOOK_SOON: Duration = Duration::from_millis(20);
 
 /// What lies in a container's folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,16 +99,34 @@ struct BundleLinux {
 
 pub(super) async fn session(source: &Source) -> Result<Infallible, Failure> {
     let mut folders = Folders::default();
+    let mut watch = Watch::new();
     loop {
+        if let Some(watch) = &mut watch {
+            // Followed before it is looked at, so that nothing falls in between.
+            watch.follow(folders.followed(source));
+        }
         let round = source.shared.wanted(source.registered.id);
         if folders.look(source) {
             source.shared.replace(source.registered.id, folders.known());
         }
         source.shared.answered(source.registered.id, round);
+        let pause = match &watch {
+            _ if folders.is_waiting() => LOOK_SOON,
+            Some(_) => LOOK_AGAIN,
+            None => LOOK_UNWATCHED,
+        };
         tokio::select! {
             () = source.registered.wake.notified() => {}
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = changed(watch.as_ref()) => {}
+            () = tokio::time::sleep(pause) => {}
         }
+    }
+}
+
+async fn changed(watch: Option<&Watch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -9,9 +9,6 @@ use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 /// Why cgroups that are made and removed between two walks stay unnamed.
 #[derive(Debug, thiserror::Error)]
 pub enum LifecycleError {
-    /// No BTF.
-    #[error("reading the kernel's types from /sys/kernel/btf/vmlinux failed: {0}")]
-    Btf(#[from] aya::BtfError),
     /// The object was refused.
     #[error("loading the program for cgroup events failed: {0}")]
     Load(#[source] Box<EbpfError>),
@@ -37,18 +34,17 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// Loads and attaches; events queue up in the kernel from now on.
+    /// Loads and attaches, with the kernel's types; events queue up in the kernel from now on.
     ///
     /// # Errors
-    /// Where the kernel lacks BTF or refuses the program (CAP_BPF and CAP_PERFMON are needed).
-    pub fn load() -> Result<Lifecycle, LifecycleError> {
-        let btf = Btf::from_sys_fs()?;
+    /// Where the kernel refuses the program (CAP_BPF and CAP_PERFMON are needed).
+    pub fn load(btf: &Btf) -> Result<Lifecycle, LifecycleError> {
         let mut ebpf = EbpfLoader::new()
-            .btf(Some(&btf))
+            .btf(Some(btf))
             .load(OBJECT)
             .map_err(|e| LifecycleError::Load(Box::new(e)))?;
         for (program, tracepoint) in [("on_mkdir", "cgroup_mkdir"), ("on_rmdir", "cgroup_rmdir")] {
-            attach(&mut ebpf, &btf, program, tracepoint)?;
+            attach(&mut ebpf, btf, program, tracepoint)?;
         }
         let events = ebpf
             .take_map("events")

@@ -32,6 +32,7 @@ pub(super) mod total {
     pub(crate) const THROTTLED: usize = 2;
     pub(crate) const UNEXPLAINED: usize = 3;
     pub(crate) const SPILLED: usize = 4;
+    pub(crate) const WAKES: usize = 6;
     /// Two counts of 32 bits a word.
     pub(crate) const HISTOGRAM: usize = 8;
     pub(crate) const WORDS: usize = HISTOGRAM + super::WAIT_BUCKETS / 2;

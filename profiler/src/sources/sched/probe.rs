@@ -19,9 +19,6 @@ use std::time::Instant;
 /// Why the scheduling source is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum SchedError {
-    /// No BTF: the kernel was built without CONFIG_DEBUG_INFO_BTF.
-    #[error("reading the kernel's types from /sys/kernel/btf/vmlinux failed: {0}")]
-    Btf(#[from] aya::BtfError),
     /// The kernel refused the maps or the object does not fit it.
     #[error("loading the scheduling program failed: {0}")]
     Load(#[source] Box<EbpfError>),
@@ -95,16 +92,15 @@ struct Counts {
 }
 
 impl Probe {
-    /// Loads and attaches the program; accounting begins at once.
+    /// Loads and attaches the program; accounting begins at once. `btf` are the kernel's types.
     ///
     /// # Errors
-    /// Where the kernel lacks BTF, refuses the program (CAP_BPF and CAP_PERFMON are needed), or has
+    /// Where the kernel refuses the program (CAP_BPF and CAP_PERFMON are needed), or has
     /// more CPUs than there is room for.
-    pub fn load(options: &SchedOptions) -> Result<Probe, SchedError> {
+    pub fn load(options: &SchedOptions, btf: &Btf) -> Result<Probe, SchedError> {
         let geometry =
             Geometry::for_cpus(options.cpus).ok_or(SchedError::TooManyCpus(options.cpus))?;
-        let btf = Btf::from_sys_fs()?;
-        let mut ebpf = load_object(&btf, options, geometry)?;
+        let mut ebpf = load_object(btf, options, geometry)?;
         let cpus = Arc::new(mapped(&ebpf, "cpus", geometry.cpus as usize, cpu::WORDS)?);
         let owners = geometry.owners as usize;
         let keys = mapped(&ebpf, "keys", owners, 1)?;
@@ -121,8 +117,8 @@ impl Probe {
             geometry.cpus as usize * 2 * geometry.pairs as usize,
             pair::WORDS,
         )?;
-        attach(&mut ebpf, &btf, "on_switch", "sched_switch")?;
-        attach(&mut ebpf, &btf, "on_migrate", "sched_migrate_task")?;
+        attach(&mut ebpf, btf, "on_switch", "sched_switch")?;
+        attach(&mut ebpf, btf, "on_migrate", "sched_migrate_task")?;
         let governor = Governor::start(Arc::clone(&cpus));
         Ok(Probe {
             totals: Totals::new(totals, geometry),
@@ -283,6 +279,7 @@ impl Probe {
             path: names.path(owner),
             command,
             waits: delta.histogram.iter().sum(),
+            wakes: delta.wakes,
             cpus: delta.cpus,
             throttled: delta.throttled,
             unexplained: delta.unexplained,

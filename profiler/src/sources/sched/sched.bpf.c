@@ -98,7 +98,8 @@ struct total {
     u64 unexplained;
     u64 spilled;        /* the part of `wait` that found no place in the table of pairs */
     u64 last_out;       /* rq clock of the last switch away from this owner */
-    u64 reserved[2];
+    u64 wakes;          /* times that a task came in that had slept, and not lost the CPU */
+    u64 reserved;
     u32 histogram[BUCKETS];
 };
 
@@ -123,7 +124,8 @@ struct task {
     u64 set;       /* the css_set and the address space that `owner` was found for */
     u64 space;
     u64 owner;
-    u64 reserved[2];
+    u64 preempted; /* it left the CPU still wanting it */
+    u64 reserved;
 };
 
 struct name {
@@ -493,16 +495,14 @@ INLINE void switch_out(struct cpu *cpu, u32 id, struct task_struct *prev, u64 no
         hidden_switch(cpu, id, prev, now);
     }
     push(cpu, id, cpu->current_owner, now);
-    /* One that sleeps has left the queue that a quota throttles. */
     if (!prev->pid || prev->__state != 0)
         return;
-    u64 clock = throttle_clock(prev);
-    if (clock) {
-        u32 at = (u32)prev->pid & (TASKS - 1);
-        struct task *slot = bpf_map_lookup_elem(&tasks, &at);
-        if (slot && slot->tag == tag_of(prev, cpu->epoch))
-            slot->throttle = clock;
-    }
+    u32 at = (u32)prev->pid & (TASKS - 1);
+    struct task *slot = bpf_map_lookup_elem(&tasks, &at);
+    if (!slot || slot->tag != tag_of(prev, cpu->epoch))
+        return;
+    slot->preempted = 1;
+    slot->throttle = throttle_clock(prev);
 }
 
 INLINE void switch_in(struct cpu *cpu, u32 id, struct task_struct *next, u64 now)
@@ -521,6 +521,8 @@ INLINE void switch_in(struct cpu *cpu, u32 id, struct task_struct *next, u64 now
         return;
     u64 queued = next->sched_info.last_queued, seen = next->sched_info.run_delay;
     u64 accounted = slot->tag == tag ? slot->delay : next->sched_info.pcount ? seen : 0;
+    if (slot->tag != tag || !slot->preempted)
+        total->wakes++;
     if (seen > accounted) {
         total->wait += seen - accounted;
         total->unexplained += seen - accounted;
@@ -543,6 +545,7 @@ INLINE void switch_in(struct cpu *cpu, u32 id, struct task_struct *next, u64 now
     slot->tag = tag;
     slot->delay = seen;
     slot->throttle = 0;
+    slot->preempted = 0;
     cpu->current_owner = owner;
 }
 

@@ -119,6 +119,7 @@ pub(super) fn balance(
             unexplained: Nanos::ZERO,
             apportioned: Nanos::ZERO,
             waits: 0,
+            wakes: 0,
             histogram: [0; WAIT_BUCKETS],
         });
     }
@@ -163,6 +164,7 @@ mod tests {
             unexplained: Nanos(unexplained),
             apportioned: Nanos::ZERO,
             waits: 1,
+            wakes: 1,
             histogram: [0; WAIT_BUCKETS],
         }
     }

@@ -13,6 +13,7 @@ pub(super) struct OwnerDelta {
     pub(super) spilled: Vec<Nanos>,
     pub(super) throttled: Nanos,
     pub(super) unexplained: Nanos,
+    pub(super) wakes: u64,
     pub(super) histogram: [u64; WAIT_BUCKETS],
 }
 
@@ -73,6 +74,7 @@ impl Totals {
             let wait = since(total::WAIT);
             delta.throttled += Nanos(since(total::THROTTLED));
             delta.unexplained += Nanos(since(total::UNEXPLAINED));
+            delta.wakes += since(total::WAKES);
             let spilled = since(total::SPILLED);
             if wait > 0 {
                 for pair in 0..WAIT_BUCKETS / 2 {

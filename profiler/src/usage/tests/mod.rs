@@ -102,6 +102,7 @@ fn owner(owner: Owner, path: Option<&str>, run: f64, wait: f64) -> OwnerWindow {
         unexplained: Nanos::ZERO,
         apportioned: Nanos::ZERO,
         waits: 0,
+        wakes: 0,
         histogram: [0; WAIT_BUCKETS],
     }
 }

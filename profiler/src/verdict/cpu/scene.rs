@@ -24,9 +24,6 @@ const MOST_CPUS: u32 = 8_192;
 /// A party used a CPU when this part of what it wanted was there.
 const OBSERVED: f64 = 0.01;
 
-/// At least this part of the waits is taken to begin with a wake-up.
-const LEAST_WOKEN: f64 = 0.2;
-
 /// The window with everything that is derived once.
 pub(super) struct Scene<'a> {
     /// The window.
@@ -247,25 +244,12 @@ impl<'a> Scene<'a> {
         ((self.ran[party] + waited) / self.seconds).round().max(1.0)
     }
 
-    /// For how long a party wanted the CPU each time it came: what it ran and waited, over the
-    /// waits that began with a wake-up. Waits that began because another's slice was due are told
-    /// apart by what others ran meanwhile, slice by slice; that is an upper bound, because several
-    /// others may run during one wait. `None` where no wait was seen.
+    /// For how long a party wanted the CPU each time one of its tasks came: what it ran and waited,
+    /// over the times that one came. `None` where that was not told.
     fn stretch(&self, party: usize) -> Option<f64> {
         let row = self.row(party).filter(|row| row.waits > 0)?;
-        let waits = row.waits as f64;
-        let preempted: f64 = row
-            .blame
-            .iter()
-            .filter_map(|(other, time)| {
-                let switches = self.row(*other)?.waits as f64;
-                (self.ran[*other] > 0.0).then(|| time.seconds() * switches / self.ran[*other])
-            })
-            .sum();
-        Some(
-            (self.ran[party] + row.wait.seconds())
-                / (waits - preempted).max(LEAST_WOKEN * waits).max(1.0),
-        )
+        let wanted = self.ran[party] + row.wait.seconds();
+        Some(wanted / row.wakes.max(1) as f64)
     }
 
     /// Who is entitled to what over the whole window.

@@ -19,7 +19,7 @@ const MOST_NAMESPACES: usize = 64;
 /// A file's time moves on with the timer's tick; a change so soon after a listing may not show.
 const GRAIN: Duration = Duration::from_millis(50);
 /// How often a container's folder is looked at again while its state is not there yet.
-const PATIENCE: u32 = 50;
+const PATIENCE: u32 = 100;
 
 /// The folders as they were last seen.
 #[derive(Default)]
@@ -61,6 +61,23 @@ impl Folders {
             .values()
             .flat_map(|place| place.containers.values());
         seen.filter_map(|seen| seen.known.clone()).collect()
+    }
+
+    /// Whether a container's folder is there and its state is not.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.places.values().any(|place| place.patience > 0)
+    }
+
+    /// All folders in which one could appear that matters.
+    pub(super) fn followed(&mut self, source: &Source) -> impl Iterator<Item = PathBuf> {
+        let mut followed: Vec<PathBuf> = vec![source.path.clone()];
+        for (folder, _) in self.places_of(source) {
+            followed.extend(folder.parent().map(Path::to_owned));
+            followed.push(folder);
+        }
+        followed.sort_unstable();
+        followed.dedup();
+        followed.into_iter()
     }
 
     /// Reads what is new and forgets what is gone. Says whether anything changed.

@@ -34,6 +34,8 @@ struct Task {
     runnable: bool,
     queued_since: u32,
     ran_in_child: u32,
+    /// Times it came to want the CPU.
+    wakes: u64,
 }
 
 struct Group {
@@ -107,6 +109,7 @@ impl Sim {
                 runnable: false,
                 queued_since: 0,
                 ran_in_child: 0,
+                wakes: 0,
             };
             self.tasks.push(task);
         }
@@ -126,6 +129,9 @@ impl Sim {
                 }
             }
             self.account(step, &current, world);
+        }
+        for task in &self.tasks {
+            world.row(task.party).wakes += task.wakes;
         }
         for group in self.groups.iter().filter(|g| g.quota.is_some()) {
             let cpus = f64::from(group.quota.unwrap().0) / f64::from(PERIOD);
@@ -156,6 +162,7 @@ impl Sim {
                 Does::Ticks(..) => {}
             }
             if task.runnable && !was {
+                task.wakes += 1;
                 task.queued_since = step;
             }
         }
@@ -250,6 +257,7 @@ impl Sim {
         let of = &mut self.tasks[task];
         of.queued_since = step + 1;
         of.ran_in_child = if of.ran_in_child >= 4 {
+            of.wakes += u64::from(matches!(of.does, Does::Forks));
             1
         } else {
             of.ran_in_child + 1

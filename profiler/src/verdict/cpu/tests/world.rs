@@ -61,6 +61,7 @@ impl World {
             unexplained: Nanos::ZERO,
             apportioned: Nanos::ZERO,
             waits: 0,
+            wakes: 0,
             p99: None,
         });
         self.rows.len() - 1
@@ -190,6 +191,9 @@ impl World {
                 // As many waits as time slices of 3 ms, unless the test says otherwise.
                 let slices = self.window.parties[party].cpu.usage.0 / 3_000_000;
                 row.waits = slices.max(u64::from(row.wait.0 > 0));
+            }
+            if row.wakes == 0 {
+                row.wakes = row.waits;
             }
             row.p99 = (row.wait.0 > 0).then_some(Nanos(3_000_000));
         }
