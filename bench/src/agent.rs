@@ -32,8 +32,12 @@ pub(crate) fn measure(binary: &Path, numbers: &[usize], seconds: u64) -> anyhow:
     for &number in numbers {
         for busy in [false, true] {
             // Together some 40 % of a core, however many they are.
-            let busy_ms = if busy { (40 / number as u64).max(1) } else { 0 };
-            let _cgroups = Cgroups::make(number, busy_ms, 6 * seconds + 60)?;
+            let busy_us = if busy {
+                (40_000 / number as u64).max(1)
+            } else {
+                0
+            };
+            let _cgroups = Cgroups::make(number, busy_us, 6 * seconds + 60)?;
             for (name, arguments) in AGENTS {
                 let (share, resident, peak) = one(binary, arguments, seconds)?;
                 let state = if busy { "busy" } else { "idle" };

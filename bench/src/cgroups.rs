@@ -18,8 +18,8 @@ pub(crate) struct Cgroups {
 }
 
 impl Cgroups {
-    /// Makes `count` cgroups; each holds a process that works `busy_ms` of every 100 ms.
-    pub(crate) fn make(count: usize, busy_ms: u64, seconds: u64) -> anyhow::Result<Cgroups> {
+    /// Makes `count` cgroups; each holds a process that works `busy_us` of every 100 ms.
+    pub(crate) fn make(count: usize, busy_us: u64, seconds: u64) -> anyhow::Result<Cgroups> {
         let mut made = Cgroups {
             folders: Vec::new(),
             parents: Vec::new(),
@@ -50,13 +50,13 @@ impl Cgroups {
                 procs.push(folder.join("cgroup.procs"));
                 made.folders.push(folder);
             }
-            let mut command = if busy_ms == 0 {
+            let mut command = if busy_us == 0 {
                 let mut command = Command::new("sleep");
                 command.arg(seconds.to_string());
                 command
             } else {
                 let mut command = Command::new(&program);
-                command.args(["load", &busy_ms.to_string(), &seconds.to_string()]);
+                command.args(["load", &busy_us.to_string(), &seconds.to_string()]);
                 command
             };
             let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;

@@ -61,7 +61,7 @@ fn hand_over(
     Ok(())
 }
 
-/// A client asks, a server works some 50 us and answers, unpinned, as an ordinary request/response
+/// A client asks, a server works some 200 us and answers, unpinned, as an ordinary request/response
 /// load does. Returns CPU seconds an operation.
 pub(crate) fn requests(operations: u32) -> anyhow::Result<f64> {
     let (mut client, mut server) = UnixStream::pair()?;
@@ -69,7 +69,7 @@ pub(crate) fn requests(operations: u32) -> anyhow::Result<f64> {
         let mut request = [0_u8; 64];
         for _ in 0..operations {
             server.read_exact(&mut request)?;
-            let answer = work(&request, 12_000);
+            let answer = work(&request, 100_000);
             server.write_all(&answer.to_le_bytes())?;
         }
         Ok(())
@@ -126,13 +126,13 @@ pub(crate) fn cold_switches(length: Duration) {
     }
 }
 
-/// Works `busy_ms` of every 100 ms, for so many seconds.
-pub(crate) fn pulse(busy_ms: u64, seconds: u64) {
+/// Works `busy_us` of every 100 ms, for so many seconds.
+pub(crate) fn pulse(busy_us: u64, seconds: u64) {
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {
         let began = Instant::now();
-        while began.elapsed() < Duration::from_millis(busy_ms) {
-            std::hint::black_box(work(b"pulse", 100));
+        while began.elapsed() < Duration::from_micros(busy_us) {
+            std::hint::black_box(work(b"pulse", 10));
         }
         std::thread::park_timeout(Duration::from_millis(100).saturating_sub(began.elapsed()));
     }

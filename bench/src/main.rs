@@ -63,8 +63,8 @@ enum What {
     /// A load for the other measurements, not to be called by hand
     #[command(hide = true)]
     Load {
-        /// Milliseconds of every 100 to work
-        busy_ms: u64,
+        /// Microseconds of every 100 ms to work
+        busy_us: u64,
         /// Seconds until it ends by itself
         seconds: u64,
     },
@@ -80,8 +80,8 @@ fn main() -> anyhow::Result<()> {
             seconds,
         } => agent::measure(&binary, &cgroups, seconds)?,
         What::Start { binary, rounds } => start::measure(&binary, rounds)?,
-        What::Load { busy_ms, seconds } => {
-            loads::pulse(busy_ms, seconds);
+        What::Load { busy_us, seconds } => {
+            loads::pulse(busy_us, seconds);
             return Ok(());
         }
     };

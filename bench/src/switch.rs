@@ -12,7 +12,7 @@ use std::time::Duration;
 static EMPTY: &[u8] = aya::include_bytes_aligned!("ebpf/empty.bpf.o");
 
 const PING_PONGS: u32 = 200_000;
-const REQUESTS: u32 = 20_000;
+const REQUESTS: u32 = 6_000;
 
 type Load = fn() -> anyhow::Result<()>;
 

@@ -142,7 +142,8 @@ fn regular(file: File) -> io::Result<File> {
 }
 
 fn drain(file: File, limit: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // Most files of /proc and of cgroups fit, and are then read by one call.
+    let mut bytes = Vec::with_capacity(limit.min(4096));
     let most = u64::try_from(limit).unwrap_or(u64::MAX);
     file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() > limit {

@@ -16,7 +16,7 @@ use std::time::Duration;
 const HARM: u8 = 3;
 /// A first look at who is there, so that a wrong name is told at once and not after the window.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
-/// Limits decide what a verdict says, pressure takes the place of eBPF; the rest is for `ps`.
+/// Limits decide what a verdict says, pressure takes the place of eBPF where there is none; the rest is for `ps`.
 const WANT: Want = Want {
     memory: false,
     io: false,
@@ -29,6 +29,7 @@ pub(super) fn run(global: &Global, args: &BlameArgs) -> anyhow::Result<ExitCode>
     let stop = Stop::on_signals()?;
     let mut session = Session::open(global, WANT)?;
     session.say_notices();
+    session.narrow_if_exact(Want::cpu());
     let victims = args.victim.as_deref().map(Victims::new);
     if let Some(victims) = &victims {
         victims.check(&session.watch(FIRST_LOOK, &stop).window)?;

@@ -54,6 +54,13 @@ impl Session {
         })
     }
 
+    /// Reads less from now on where the scheduler's events tell more.
+    pub(super) fn narrow_if_exact(&mut self, want: Want) {
+        if self.collector.is_exact() {
+            self.collector.narrow(want);
+        }
+    }
+
     /// Says what is missing, each thing once.
     pub(super) fn say_notices(&mut self) {
         self.gaps.say(self.collector.notices());
@@ -62,7 +69,9 @@ impl Session {
     /// Watches for `length`, or until `stop` is raised.
     pub(super) fn watch(&mut self, length: Duration, stop: &Stop) -> Judged {
         let observation = self.collector.observe(length, stop);
-        self.parties.settle(PATIENCE);
+        if self.collector.saw_changes() {
+            self.parties.settle(PATIENCE);
+        }
         judged(&observation, &self.parties)
     }
 

@@ -54,6 +54,8 @@ pub struct Collector {
     sockets: Option<Sockets>,
     registry: Registry,
     notices: Vec<Gap>,
+    /// Cgroups were made or removed in the last window.
+    changed: bool,
     last: Option<Snapshot>,
 }
 
@@ -84,6 +86,7 @@ impl Collector {
             sockets: None,
             registry: Registry::new(if v1_cpu { v1_hierarchy(root) } else { None }),
             notices: Vec::new(),
+            changed: true,
             last: None,
             cgroups,
         };
@@ -155,6 +158,23 @@ impl Collector {
         &self.notices
     }
 
+    /// Whether the scheduler's events are accounted for, so that pressure is not needed for blame.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.sched.is_some()
+    }
+
+    /// Reads these files from now on.
+    pub fn narrow(&mut self, want: Want) {
+        self.want = want;
+    }
+
+    /// Whether cgroups were made or removed in the last window, as far as can be told.
+    #[must_use]
+    pub fn saw_changes(&self) -> bool {
+        self.changed
+    }
+
     /// The host.
     #[must_use]
     pub fn host(&self) -> &Host {
@@ -164,6 +184,8 @@ impl Collector {
     /// Takes the window that begins now and is `length` long, less where `stop` is raised. A call
     /// right after another continues where that one ended, so that nothing falls in between.
     pub fn observe(&mut self, length: Duration, stop: &Stop) -> Observation {
+        // Before the first window everything is new.
+        self.changed = self.last.is_none();
         let before = match self.last.take() {
             Some(last)
                 if clock::monotonic().since(last.monotonic) <= SHARED + last_sweep(&last) =>
@@ -200,7 +222,7 @@ impl Collector {
             .as_mut()
             .map(|probe| probe.window(&self.registry));
         let sockets = self.sockets.as_mut().map(Sockets::window);
-        let (machine, mut gaps) = self.machine.read();
+        let (machine, mut gaps) = self.machine.read(self.want);
         let (cgroups, cgroup_gaps) = self.read_cgroups(sched.as_ref());
         gaps.extend(cgroup_gaps);
         self.registry
@@ -233,9 +255,11 @@ impl Collector {
 
     fn learn_events(&mut self) {
         let Some(lifecycle) = &mut self.lifecycle else {
+            self.changed = true;
             return;
         };
         let events = lifecycle.drain();
+        self.changed |= !events.is_empty();
         if !events.is_empty() {
             self.cgroups.mark_changed();
         }

@@ -20,6 +20,7 @@ use dunnage_model::observation::{Fidelity, Observation, Owner};
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::Nanos;
 use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PartyWait, PressureUse, WindowUse};
+use rustc_hash::FxHashMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tree::Tree;
@@ -95,7 +96,7 @@ struct Books<'a> {
     lookup: &'a dyn PartyLookup,
     parties: Vec<PartyUse>,
     by_key: HashMap<Arc<str>, usize>,
-    owners: HashMap<Owner, usize>,
+    owners: FxHashMap<Owner, usize>,
     kernel: usize,
     waited: Option<Nanos>,
 }
@@ -106,7 +107,7 @@ impl<'a> Books<'a> {
             lookup,
             parties: Vec::new(),
             by_key: HashMap::new(),
-            owners: HashMap::new(),
+            owners: FxHashMap::default(),
             kernel: 0,
             waited: observation.sched.as_ref().map(|_| Nanos::ZERO),
         };
@@ -224,7 +225,7 @@ impl<'a> Books<'a> {
             })
             .collect();
         kept.sort_by_key(|(_, party)| order(&party.party));
-        let places: HashMap<usize, usize> = kept
+        let places: FxHashMap<usize, usize> = kept
             .iter()
             .enumerate()
             .map(|(place, &(index, _))| (index, place))

@@ -3,7 +3,8 @@
 use crate::sources::sched::Names;
 use dunnage_model::observation::{CgroupReading, Owner};
 use dunnage_model::units::Nanos;
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
+
 use std::sync::Arc;
 
 /// How long a cgroup that is gone keeps its name: long enough for the window it died in.
@@ -33,7 +34,7 @@ struct Entry {
 /// Paths by owner, with those that are gone.
 #[derive(Debug, Default)]
 pub struct Registry {
-    entries: HashMap<Owner, Entry>,
+    entries: FxHashMap<Owner, Entry>,
     gone: usize,
     /// Number of the version 1 hierarchy whose ids the scheduling source uses.
     v1_hierarchy: Option<u32>,
@@ -65,7 +66,7 @@ impl Registry {
 
     /// Learns a whole walk at the time `now`. With `complete`, what the walk did not see is gone.
     pub fn learn(&mut self, readings: &[CgroupReading], complete: bool, now: Nanos) {
-        let mut seen = HashSet::with_capacity(readings.len() * 2);
+        let mut seen = FxHashSet::with_capacity_and_hasher(readings.len() * 2, FxBuildHasher);
         for reading in readings {
             let ids = [reading.v2_id.map(Owner::V2), reading.v1_id.map(Owner::V1)];
             for owner in ids.into_iter().flatten() {

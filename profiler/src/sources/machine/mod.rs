@@ -1,6 +1,6 @@
 //! The whole machine: `/proc/stat`, `/proc/meminfo`, `/proc/diskstats`, `/proc/pressure/*`.
 
-use super::cgroup::{decimal, lines, pressure, words};
+use super::cgroup::{Want, decimal, lines, pressure, words};
 use crate::host::HostRoot;
 use dunnage_model::gap::Gap;
 use dunnage_model::observation::{CpuTimes, DeviceIo, MachineReading, Pressure, PressureTotals};
@@ -45,21 +45,29 @@ impl MachineReader {
         }
     }
 
-    /// Reads everything. What is silent is a gap and stays at its default.
-    pub fn read(&mut self) -> (MachineReading, Vec<Gap>) {
+    /// Reads CPU times, and of the rest what is wanted. What is silent is a gap and stays at its
+    /// default.
+    pub fn read(&mut self, want: Want) -> (MachineReading, Vec<Gap>) {
         let mut gaps = Vec::new();
         let cpu = self
             .file("/proc/stat", &mut gaps)
             .and_then(|text| cpu_times(&text, self.tick));
-        let memory = self.file("/proc/meminfo", &mut gaps).unwrap_or_default();
-        let disks = self.file("/proc/diskstats", &mut gaps).unwrap_or_default();
-        let reading = MachineReading {
+        let mut reading = MachineReading {
             cpu: cpu.unwrap_or_default(),
-            memory_total: meminfo(&memory, b"MemTotal:"),
-            memory_available: meminfo(&memory, b"MemAvailable:"),
-            pressure: self.pressure(&mut gaps),
-            disks: diskstats(&disks, self.whole_disks().as_ref()),
+            ..MachineReading::default()
         };
+        if want.memory {
+            let memory = self.file("/proc/meminfo", &mut gaps).unwrap_or_default();
+            reading.memory_total = meminfo(&memory, b"MemTotal:");
+            reading.memory_available = meminfo(&memory, b"MemAvailable:");
+        }
+        if want.pressure {
+            reading.pressure = self.pressure(&mut gaps);
+        }
+        if want.io {
+            let disks = self.file("/proc/diskstats", &mut gaps).unwrap_or_default();
+            reading.disks = diskstats(&disks, self.whole_disks().as_ref());
+        }
         (reading, gaps)
     }
 
@@ -193,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_live_machine_tells_its_time() {
-        let (reading, _) = MachineReader::open(&HostRoot::default()).read();
+        let (reading, _) = MachineReader::open(&HostRoot::default()).read(Want::all());
         assert!(reading.cpu.busy() > Nanos::ZERO);
         assert!(reading.memory_total > reading.memory_available);
     }
@@ -201,7 +209,7 @@ mod tests {
     #[test]
     fn a_machine_that_shows_nothing_is_all_gaps() {
         let dir = tempfile::tempdir().unwrap();
-        let (reading, gaps) = MachineReader::open(&HostRoot::new(dir.path())).read();
+        let (reading, gaps) = MachineReader::open(&HostRoot::new(dir.path())).read(Want::all());
         assert_eq!(reading, MachineReading::default());
         assert_eq!(gaps.len(), 6);
     }

@@ -6,7 +6,7 @@
 
 use super::layout::{Geometry, cpu, pair};
 use crate::sys::MappedArray;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// The mapped tables with the values of the last read.
 pub(super) struct Pairs {
@@ -35,7 +35,7 @@ impl Pairs {
     }
 
     /// Adds what was charged since the last call to `into`, by (victim, culprit) index.
-    pub(super) fn take(&mut self, cpus: &MappedArray, into: &mut HashMap<(u32, u32), u64>) {
+    pub(super) fn take(&mut self, cpus: &MappedArray, into: &mut FxHashMap<(u32, u32), u64>) {
         for at in 0..self.geometry.cpus {
             let TableState { active, draining } = self.state[at as usize];
             let used = self.read(at, active, into).0;
@@ -61,7 +61,7 @@ impl Pairs {
     }
 
     /// Returns the number of cells in use, and whether any grew.
-    fn read(&mut self, cpu: u32, table: u32, into: &mut HashMap<(u32, u32), u64>) -> (u32, bool) {
+    fn read(&mut self, cpu: u32, table: u32, into: &mut FxHashMap<(u32, u32), u64>) -> (u32, bool) {
         let (mut used, mut changed) = (0, false);
         for cell in self.cells(cpu, table) {
             let Some((victim, culprit)) = key(self.table.load(cell, pair::KEY)) else {

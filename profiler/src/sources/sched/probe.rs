@@ -12,7 +12,8 @@ use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use dunnage_model::observation::{BlamePair, Fidelity, Owner, OwnerWindow, SchedWindow};
 use dunnage_model::units::Nanos;
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -155,7 +156,7 @@ impl Probe {
             }
         }
         self.totals.close(&running);
-        let mut cells = HashMap::new();
+        let mut cells = FxHashMap::default();
         self.pairs.take(&self.cpus, &mut cells);
         for (&(victim, culprit), &time) in &cells {
             if let (Some(victim), Some(culprit)) = (self.owner(victim), self.owner(culprit)) {
@@ -168,7 +169,7 @@ impl Probe {
             }
         }
         // Whoever is named in a pair is described, also where it did nothing else in this window.
-        let named: HashSet<u32> = cells
+        let named: FxHashSet<u32> = cells
             .keys()
             .flat_map(|(victim, culprit)| [*victim, *culprit])
             .collect();

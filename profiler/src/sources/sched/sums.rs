@@ -2,7 +2,7 @@
 
 use dunnage_model::observation::{BlamePair, Owner, OwnerCpu, OwnerWindow, WAIT_BUCKETS};
 use dunnage_model::units::Nanos;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// Those who ran longest on a CPU; what they ran is nearly all that anybody waited for.
@@ -16,7 +16,7 @@ pub(super) fn apportion(
     pairs: &mut Vec<BlamePair>,
 ) {
     let runners = if spills.is_empty() {
-        HashMap::new()
+        FxHashMap::default()
     } else {
         runners(owners)
     };
@@ -51,8 +51,8 @@ pub(super) fn apportion(
 }
 
 /// Who ran how long on each CPU, longest first, the longest [`MOST_RUNNERS`] alone.
-fn runners(owners: &[OwnerWindow]) -> HashMap<u32, Vec<(Owner, u64)>> {
-    let mut runners: HashMap<u32, Vec<(Owner, u64)>> = HashMap::new();
+fn runners(owners: &[OwnerWindow]) -> FxHashMap<u32, Vec<(Owner, u64)>> {
+    let mut runners: FxHashMap<u32, Vec<(Owner, u64)>> = FxHashMap::default();
     for owner in owners {
         for cpu in owner.cpus.iter().filter(|c| c.run > Nanos::ZERO) {
             runners
@@ -94,7 +94,7 @@ pub(super) fn balance(
     pairs: &[BlamePair],
     path: impl Fn(Owner) -> Option<Arc<str>>,
 ) {
-    let mut charged: HashMap<Owner, u64> = HashMap::new();
+    let mut charged: FxHashMap<Owner, u64> = FxHashMap::default();
     for pair in pairs {
         *charged.entry(pair.victim).or_default() += pair.time.0;
     }

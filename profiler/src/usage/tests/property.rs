@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::collections::HashMap;
 
 /// A consistent world: a tree of cgroups, each with its own use before and within the window, some
 /// born in it, some gone at its end.

@@ -10,7 +10,8 @@ use super::{can_lose, thresholds};
 use dunnage_model::observation::OwnerCpu;
 use dunnage_model::party::PartyKind;
 use dunnage_model::usage::{CpuClaim, PartyWait, WindowUse};
-use std::collections::{BTreeSet, HashMap};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
 
 /// Claimants looked at one by one; what others run is taken out of the capacity.
 const MOST_CLAIMANTS: usize = 256;
@@ -35,7 +36,7 @@ pub(super) struct Scene<'a> {
     /// The row of each party that waited.
     rows: Vec<Option<&'a PartyWait>>,
     /// Seconds that (victim, culprit) is blamed for.
-    blame: HashMap<(usize, usize), f64>,
+    blame: FxHashMap<(usize, usize), f64>,
     contest: Contest,
     /// The number of each party in the contest.
     entries: Vec<Option<usize>>,
@@ -55,7 +56,7 @@ impl<'a> Scene<'a> {
                 place.get_or_insert(row);
             }
         }
-        let mut blame = HashMap::new();
+        let mut blame = FxHashMap::default();
         for row in rows.iter().flatten() {
             for (culprit, time) in row.blame.iter().filter(|(culprit, _)| *culprit < count) {
                 *blame.entry((row.party, *culprit)).or_default() += time.seconds();

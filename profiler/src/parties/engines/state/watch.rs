@@ -25,7 +25,12 @@ impl Watch {
     /// `None` where the kernel gives no watch (`fs.inotify.max_user_instances`).
     pub(super) fn new() -> Option<Watch> {
         let flags = InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC;
-        let inotify = AsyncFd::new(Descriptor(Inotify::init(flags).ok()?)).ok()?;
+        let descriptor = Descriptor(Inotify::init(flags).ok()?);
+        #[expect(
+            deprecated,
+            reason = "the descriptor is owned by what is wrapped, which `new` does not ask for"
+        )]
+        let inotify = AsyncFd::new(descriptor).ok()?;
         Some(Watch {
             inotify,
             followed: HashSet::new(),
