@@ -74,9 +74,9 @@ const fn role(name: &'static str, load: &'static str, place: Place) -> Role {
     }
 }
 
-/// Request-like: a tenth of a CPU, well below its share of one. A request is longer than what a
+/// Request-like: a fifth of a CPU, well below its share of one. A request is longer than what a
 /// waking task gets in advance from CFS (kernels before 6.6), which would leave it undisturbed.
-const REQUESTS: &str = "tick --work 10ms --every 100ms --for 60s";
+const REQUESTS: &str = "tick --work 20ms --every 100ms --for 60s";
 
 const BATCH_HARMS_WEB: Expect = Expect::Harmed {
     victim: "dn-web",

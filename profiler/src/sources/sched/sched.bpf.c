@@ -31,6 +31,7 @@
 #define TASKS 32768              /* one slot a task, by pid; a power of two */
 #define BUCKETS 16               /* lengths of waits, by powers of two from 1,024 ns */
 #define SAMPLE_EVERY 1024        /* events between two measurements of our own cost */
+#define COST_LIMIT_NS 100000     /* what took longer was a virtual CPU that lost its processor */
 #define CLOCK_EVERY_NS 100000000 /* at the least, how often the two clocks are read together */
 
 /* Owners that are no cgroup. */
@@ -567,8 +568,11 @@ int on_switch(u64 *ctx)
     switch_out(cpu, id, prev, now);
     switch_in(cpu, id, next, now);
     if (began) {
-        cpu->cost_ns += bpf_ktime_get_ns() - began;
-        cpu->cost_events++;
+        u64 cost = bpf_ktime_get_ns() - began;
+        if (cost < COST_LIMIT_NS) {
+            cpu->cost_ns += cost;
+            cpu->cost_events++;
+        }
     }
     return 0;
 }
