@@ -104,13 +104,13 @@ fn work(seed: &[u8], rounds: u32) -> u64 {
     hash
 }
 
-/// Some 3,000 switches a second with cold caches: sleepers that touch 256 KiB each time they wake.
-pub(crate) fn cold_switches(length: Duration) {
+/// Some 3,000 switches a second: sleepers that touch `memory` bytes each time they wake.
+pub(crate) fn cold_switches(length: Duration, memory: usize) {
     let deadline = Instant::now() + length;
     let threads: Vec<_> = (0..8)
         .map(|_| {
             std::thread::spawn(move || {
-                let mut memory = vec![1_u8; 256 << 10];
+                let mut memory = vec![1_u8; memory];
                 while Instant::now() < deadline {
                     for line in memory.iter_mut().step_by(64) {
                         *line = line.wrapping_add(1);
