@@ -12,5 +12,7 @@ pub mod sched;
 pub mod sockets;
 
 mod collector;
+mod tracepoint;
 
 pub use collector::{Collector, CollectorError, CollectorOptions};
+pub use tracepoint::AttachError;

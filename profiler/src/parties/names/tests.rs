@@ -1,3 +1,5 @@
+//! Whose word counts when several engines name one container, and for how long.
+
 use super::*;
 
 const A: &str = "0f3a7e0bb0f3c5b2b5a3bb4d9fd3c1c9b0f7a8e6d5c4b3a291807f6e5d4c3b2a";

@@ -1,3 +1,5 @@
+//! Every captured path, those known from documents, and paths made to deceive.
+
 use super::systemd::unescape;
 use super::*;
 use proptest::prelude::*;

@@ -2,8 +2,8 @@
 
 use super::OBJECT;
 use super::registry::Event;
+use crate::sources::tracepoint::{AttachError, attach};
 use aya::maps::{Array, MapData, RingBuf};
-use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 
 /// Why cgroups that are made and removed between two walks stay unnamed.
@@ -12,15 +12,9 @@ pub enum LifecycleError {
     /// The object was refused.
     #[error("loading the program for cgroup events failed: {0}")]
     Load(#[source] Box<EbpfError>),
-    /// The program was refused.
-    #[error("attaching to the tracepoint {tracepoint} failed: {source}")]
-    Attach {
-        /// Name as in /sys/kernel/tracing/events/cgroup.
-        tracepoint: &'static str,
-        /// The reason.
-        #[source]
-        source: Box<ProgramError>,
-    },
+    /// The kernel refused the program at its tracepoint.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
     /// A map is missing from the object.
     #[error("the program for cgroup events has no map {0}")]
     Map(&'static str),
@@ -71,26 +65,6 @@ impl Lifecycle {
     pub fn lost(&self) -> u64 {
         self.lost.get(&0, 0).unwrap_or(0)
     }
-}
-
-fn attach(
-    ebpf: &mut Ebpf,
-    btf: &Btf,
-    name: &'static str,
-    tracepoint: &'static str,
-) -> Result<(), LifecycleError> {
-    let refused = |e: ProgramError| LifecycleError::Attach {
-        tracepoint,
-        source: Box::new(e),
-    };
-    let program: &mut BtfTracePoint = ebpf
-        .program_mut(name)
-        .ok_or(LifecycleError::Map(name))?
-        .try_into()
-        .map_err(refused)?;
-    program.load(tracepoint, btf).map_err(refused)?;
-    program.attach().map_err(refused)?;
-    Ok(())
 }
 
 /// `struct event` of the C file: id, hierarchy, what, length, path with its final zero.

@@ -6,9 +6,9 @@ use super::layout::{self, Geometry, cpu, pair, total};
 use super::pairs::Pairs;
 use super::sums::{apportion, balance, scale};
 use super::totals::{OwnerDelta, Totals};
+use crate::sources::tracepoint::{AttachError, attach};
 use crate::sys::{MapError, MappedArray};
 use aya::maps::{Map, MapData};
-use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use dunnage_model::observation::{BlamePair, Fidelity, Owner, OwnerWindow, SchedWindow};
 use dunnage_model::units::Nanos;
@@ -23,15 +23,9 @@ pub enum SchedError {
     /// The kernel refused the maps or the object does not fit it.
     #[error("loading the scheduling program failed: {0}")]
     Load(#[source] Box<EbpfError>),
-    /// The kernel refused the program at this tracepoint.
-    #[error("attaching to the tracepoint {tracepoint} failed: {source}")]
-    Attach {
-        /// Name as in /sys/kernel/tracing/events/sched.
-        tracepoint: &'static str,
-        /// The reason; EPERM wants CAP_BPF and CAP_PERFMON.
-        #[source]
-        source: Box<ProgramError>,
-    },
+    /// The kernel refused the program at its tracepoint.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
     /// The object in this binary and its reader differ.
     #[error(
         "the map {map} of the scheduling program is missing or has another layout than its reader"
@@ -339,26 +333,6 @@ fn load_object(btf: &Btf, options: &SchedOptions, geometry: Geometry) -> Result<
         .map_max_entries("pairs", geometry.cpus * 2 * geometry.pairs)
         .load(OBJECT)
         .map_err(|e| SchedError::Load(Box::new(e)))
-}
-
-fn attach(
-    ebpf: &mut Ebpf,
-    btf: &Btf,
-    program: &str,
-    tracepoint: &'static str,
-) -> Result<(), SchedError> {
-    let refused = |e: ProgramError| SchedError::Attach {
-        tracepoint,
-        source: Box::new(e),
-    };
-    let program: &mut BtfTracePoint = ebpf
-        .program_mut(program)
-        .ok_or(SchedError::Layout { map: "programs" })?
-        .try_into()
-        .map_err(refused)?;
-    program.load(tracepoint, btf).map_err(refused)?;
-    program.attach().map_err(refused)?;
-    Ok(())
 }
 
 fn mapped(

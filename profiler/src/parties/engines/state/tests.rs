@@ -1,3 +1,5 @@
+//! State folders as runtimes leave them, and as an attacker would.
+
 use super::reader::FILE_LIMIT;
 use super::*;
 use crate::host::HostRoot;

@@ -1,0 +1,42 @@
+//! Attaching an eBPF program to a tracepoint of the running kernel, the same for every source.
+
+use aya::programs::{BtfTracePoint, ProgramError};
+use aya::{Btf, Ebpf};
+
+/// Why a program does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The object in this binary has no such program.
+    #[error("the eBPF object has no program {0}")]
+    Missing(&'static str),
+    /// The kernel refused it.
+    #[error("attaching to the tracepoint {tracepoint} failed: {source}")]
+    Refused {
+        /// Name as in /sys/kernel/tracing/events.
+        tracepoint: &'static str,
+        /// The reason; EPERM wants CAP_BPF and CAP_PERFMON.
+        #[source]
+        source: Box<ProgramError>,
+    },
+}
+
+/// Loads `program` and attaches it to `tracepoint` until `ebpf` is dropped.
+pub(super) fn attach(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    program: &'static str,
+    tracepoint: &'static str,
+) -> Result<(), AttachError> {
+    let refused = |e: ProgramError| AttachError::Refused {
+        tracepoint,
+        source: Box::new(e),
+    };
+    let program: &mut BtfTracePoint = ebpf
+        .program_mut(program)
+        .ok_or(AttachError::Missing(program))?
+        .try_into()
+        .map_err(refused)?;
+    program.load(tracepoint, btf).map_err(refused)?;
+    program.attach().map_err(refused)?;
+    Ok(())
+}
