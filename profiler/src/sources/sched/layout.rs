@@ -1,6 +1,6 @@
-//! The tables of `sched.bpf.c` as words of 8 bytes, and how large they are made for a host.
+//! The tables of `tables.h` as words of 8 bytes, and how large they are made for a host.
 //!
-//! The numbers repeat the structs of the C file; `Probe::load` compares them with the sizes that the
+//! The numbers repeat the structs of that file; `Probe::load` compares them with the sizes that the
 //! kernel reports for the loaded maps, so a change on one side alone is refused.
 
 use dunnage_model::observation::WAIT_BUCKETS;
