@@ -1,0 +1,1 @@
+//! Images: what is in them, wherever they lie.

@@ -1,0 +1,3 @@
+//! Whether an image can work with this host.
+
+pub mod image;

@@ -1,0 +1,1 @@
+//! What each command of `devices` does: a file a command.

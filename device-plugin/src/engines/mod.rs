@@ -1,0 +1,1 @@
+//! What an engine wants to be told: a file an engine.
