@@ -79,7 +79,7 @@ pub(super) fn cgroups(
     };
     let read = |pid| {
         read_bounded(
-            &root.path(&format!("/proc/{pid}/cgroup")),
+            &root.path(format!("/proc/{pid}/cgroup")),
             CGROUP_FILE_LIMIT,
         )
         .ok()
