@@ -4,7 +4,13 @@
 //! programs take everywhere (`--host-root`, `--json`) is theirs, and reaches the commands by the
 //! [`Context`](crate::commands::Context).
 
+use crate::commands::bundle::BundleArgs;
 use crate::commands::cdi::CdiArgs;
+use crate::commands::compose::ComposeArgs;
+use crate::commands::docker::DockerArgs;
+use crate::commands::nomad::NomadArgs;
+use crate::commands::runtime::RuntimeArgs;
+use crate::commands::swarm::SwarmArgs;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -27,4 +33,16 @@ pub enum DevicesCommand {
     List,
     /// Write CDI specifications, by which engines give devices to containers
     Cdi(CdiArgs),
+    /// Show the options of docker run, podman run and ctr run that give devices
+    Docker(DockerArgs),
+    /// Show what to paste into a compose file
+    Compose(ComposeArgs),
+    /// Show the part of Docker's daemon.json by which Swarm counts and gives devices
+    Swarm(SwarmArgs),
+    /// Show the part of a Nomad task that gives devices
+    Nomad(NomadArgs),
+    /// Give devices to an OCI bundle, for runc and crun
+    Bundle(BundleArgs),
+    /// Stand in front of an engine's OCI runtime and give containers what they ask for
+    Runtime(RuntimeArgs),
 }

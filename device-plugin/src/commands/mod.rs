@@ -1,9 +1,16 @@
 //! What each command of `devices` does: a file a command, and what they share.
 
+pub mod bundle;
 pub mod cdi;
+pub mod compose;
+pub mod docker;
+mod given;
 mod list;
+pub mod nomad;
 mod output;
 mod party;
+pub mod runtime;
+pub mod swarm;
 
 use crate::cli::{DevicesArgs, DevicesCommand};
 use anyhow::bail;
@@ -57,6 +64,12 @@ pub fn run(context: &Context, args: &DevicesArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
         None | Some(DevicesCommand::List) => list::run(context),
         Some(DevicesCommand::Cdi(args)) => cdi::run(context, args),
+        Some(DevicesCommand::Docker(args)) => docker::run(context, args),
+        Some(DevicesCommand::Compose(args)) => compose::run(context, args),
+        Some(DevicesCommand::Swarm(args)) => swarm::run(context, args),
+        Some(DevicesCommand::Nomad(args)) => nomad::run(context, args),
+        Some(DevicesCommand::Bundle(args)) => bundle::run(context, args),
+        Some(DevicesCommand::Runtime(args)) => runtime::run(context, args),
     }
 }
 

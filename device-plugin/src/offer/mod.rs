@@ -84,6 +84,9 @@ pub enum OfferError {
     },
 }
 
+/// Changes, and what had to be left out of them.
+type Offered = Result<(Edits, Vec<Gap>), OfferError>;
+
 /// How one vendor's devices are given.
 struct Vendor {
     /// The families that this is about.
@@ -91,7 +94,7 @@ struct Vendor {
     /// What one device needs.
     device: fn(&Device, &Inventory) -> Edits,
     /// What they need once, however many are given: libraries, sockets.
-    common: fn(&HostRoot, &Inventory, &Options) -> Result<(Edits, Vec<Gap>), OfferError>,
+    common: fn(&HostRoot, &Inventory, &Options) -> Offered,
 }
 
 /// All vendors that need more than their device's own nodes. A family that is not named here is
@@ -127,7 +130,7 @@ fn vendor(device: &Device) -> &'static Vendor {
         .unwrap_or(&PLAIN)
 }
 
-fn nothing(_: &HostRoot, _: &Inventory, _: &Options) -> Result<(Edits, Vec<Gap>), OfferError> {
+fn nothing(_: &HostRoot, _: &Inventory, _: &Options) -> Offered {
     Ok((Edits::default(), Vec::new()))
 }
 

@@ -14,7 +14,7 @@ pub use command::{Call, parse};
 
 use crate::cdi::names;
 use crate::engines::bundle;
-use crate::offer::{self, OfferError, Options};
+use crate::offer::{self, Edits, OfferError, Options};
 use dunnage_host::{HostRoot, read_bounded};
 use dunnage_inventory::{Device, Inventory};
 use serde_json::Value;
@@ -78,17 +78,7 @@ pub fn prepare(
     bundle: &Path,
     options: &Options,
 ) -> Result<bool, RuntimeError> {
-    let path = bundle.join("config.json");
-    let bytes = read_bounded(&path, CONFIG_LIMIT).map_err(|source| RuntimeError::Bundle {
-        what: "read",
-        path: path.clone(),
-        source,
-    })?;
-    let mut config: Value =
-        serde_json::from_slice(&bytes).map_err(|source| RuntimeError::Json {
-            path: path.clone(),
-            source,
-        })?;
+    let (path, mut config) = read(bundle)?;
     let requests = request::requests(&config, operator::set_by_operator)?;
     if requests.is_empty() {
         return Ok(false);
@@ -98,12 +88,39 @@ pub fn prepare(
     // All at once: so several GPUs get the names that a container expects, one after the other.
     let edits = offer::edits_for(host, &inventory, &devices, options)?;
     bundle::apply(&mut config, &edits)?;
-    replace(&path, &config).map_err(|source| RuntimeError::Bundle {
+    write(path, &config)?;
+    Ok(true)
+}
+
+/// Gives a bundle these changes, whatever it asks for.
+///
+/// # Errors
+/// [`RuntimeError`] where it cannot be read, changed or written.
+pub fn apply_to_bundle(bundle: &Path, edits: &Edits) -> Result<(), RuntimeError> {
+    let (path, mut config) = read(bundle)?;
+    bundle::apply(&mut config, edits)?;
+    write(path, &config)
+}
+
+fn read(bundle: &Path) -> Result<(PathBuf, Value), RuntimeError> {
+    let path = bundle.join("config.json");
+    let bytes = read_bounded(&path, CONFIG_LIMIT).map_err(|source| RuntimeError::Bundle {
+        what: "read",
+        path: path.clone(),
+        source,
+    })?;
+    match serde_json::from_slice(&bytes) {
+        Ok(config) => Ok((path, config)),
+        Err(source) => Err(RuntimeError::Json { path, source }),
+    }
+}
+
+fn write(path: PathBuf, config: &Value) -> Result<(), RuntimeError> {
+    replace(&path, config).map_err(|source| RuntimeError::Bundle {
         what: "write",
         path,
         source,
-    })?;
-    Ok(true)
+    })
 }
 
 fn resolve<'i>(

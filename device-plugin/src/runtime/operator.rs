@@ -53,12 +53,8 @@ pub(super) fn set_by_operator(config: &Value, name: &str) -> Result<(), String> 
         Value::Array(env) => env,
         _ => return Err(format!("{} has no list of variables", content.display())),
     };
-    let its_own = env.iter().any(|entry| {
-        !entry
-            .as_str()
-            .is_some_and(|text| !text.starts_with(&prefix))
-    });
-    if its_own {
+    let its_own = |entry: &Value| entry.as_str().is_none_or(|text| text.starts_with(&prefix));
+    if env.iter().any(its_own) {
         return Err("the image has it too".to_owned());
     }
     Ok(())
