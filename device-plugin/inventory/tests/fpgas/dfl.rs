@@ -131,7 +131,7 @@ fn what_is_wrong_with_a_port_is_said() {
         let tree = Tree::load("dfl-n3000");
         tree.add(&change);
         let found = devices(&tree, "dfl");
-        assert_eq!(why(&found[0]).contains(wanted), true, "{change}: {found:?}");
+        assert!(why(&found[0]).contains(wanted), "{change}: {found:?}");
         assert_eq!(
             found[0].health == Health::Healthy,
             wanted.is_empty(),
