@@ -20,13 +20,13 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A tree on disk; it goes with the value.
-pub(crate) struct Tree {
+pub struct Tree {
     directory: TempDir,
 }
 
 impl Tree {
     /// Unpacks `tests/trees/<name>.tree`.
-    pub(crate) fn load(name: &str) -> Tree {
+    pub fn load(name: &str) -> Tree {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/trees")
             .join(format!("{name}.tree"));
@@ -35,7 +35,7 @@ impl Tree {
     }
 
     /// Unpacks a tree that is given as text.
-    pub(crate) fn of(text: &str) -> Tree {
+    pub fn of(text: &str) -> Tree {
         let tree = Tree {
             directory: tempfile::tempdir().unwrap(),
         };
@@ -44,7 +44,7 @@ impl Tree {
     }
 
     /// Adds entries; a file that is there is written anew.
-    pub(crate) fn add(&self, text: &str) {
+    pub fn add(&self, text: &str) {
         for (number, line) in text.lines().enumerate() {
             self.entry(line)
                 .unwrap_or_else(|| panic!("line {}: {line:?} is no entry", number + 1));
@@ -52,12 +52,12 @@ impl Tree {
     }
 
     /// The host that the tree stands for.
-    pub(crate) fn host(&self) -> HostRoot {
+    pub fn host(&self) -> HostRoot {
         HostRoot::new(self.directory.path())
     }
 
     /// Where `absolute` of the host is on disk.
-    pub(crate) fn path(&self, absolute: &str) -> PathBuf {
+    pub fn path(&self, absolute: &str) -> PathBuf {
         self.directory.path().join(absolute.trim_start_matches('/'))
     }
 
@@ -68,9 +68,7 @@ impl Tree {
         let (kind, rest) = line.split_once(' ')?;
         match kind {
             "F" => {
-                let (path, content) = rest
-                    .split_once(" = ")
-                    .or_else(|| Some((rest.strip_suffix(" =")?, "")))?;
+                let (path, content) = rest.split_once(" = ").or(Some((rest.strip_suffix(" =")?, "")))?;
                 fs::write(self.room(path), unescape(content)?).unwrap();
             }
             "L" => {
