@@ -7,7 +7,7 @@ mod habana;
 mod idxd;
 mod intel_gpu;
 mod media;
-mod nvidia;
+pub mod nvidia;
 mod qat;
 mod rules;
 mod vfio;
