@@ -8,6 +8,7 @@
 
 use nvml_wrapper::Device;
 use nvml_wrapper::error::{NvmlError, nvml_sym, nvml_try};
+use std::mem::MaybeUninit;
 
 /// What stands at the other end of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,22 @@ pub fn compute_instance(device: &Device<'_>) -> Result<u32, NvmlError> {
     // SAFETY: the library writes one unsigned int through the pointer, which outlives the call.
     nvml_try(unsafe { ask(handle, &raw mut id) })?;
     Ok(id)
+}
+
+/// The memory on board of `device`, in bytes (`nvmlDeviceGetMemoryInfo`). `nvml-wrapper` asks for the
+/// second form of this, which drivers before 510 do not have.
+///
+/// # Errors
+/// As [`gpu_instance`].
+pub fn memory(device: &Device<'_>) -> Result<u64, NvmlError> {
+    let ask = nvml_sym(device.nvml().lib().nvmlDeviceGetMemoryInfo.as_ref())?;
+    let mut memory = MaybeUninit::zeroed();
+    // SAFETY: the handle is used while `device`, and with it the initialised library, is borrowed.
+    let handle = unsafe { device.handle() };
+    // SAFETY: the library writes one structure through the pointer, which outlives the call.
+    nvml_try(unsafe { ask(handle, memory.as_mut_ptr()) })?;
+    // SAFETY: three integers, of which zeroes are a value as good as what the library wrote.
+    Ok(unsafe { memory.assume_init() }.total)
 }
 
 /// How the memory of `device` was repaired (`nvmlDeviceGetRemappedRows`; Ampere and later).

@@ -2,7 +2,9 @@
 //! be known at all makes it a failed one.
 
 use super::answer::{Answer, ComputeMode, End, Gpu, Instance, Link, Refusal};
-use dunnage_nvml::{RemoteEnd, compute_instance, gpu_instance, remapped_rows, remote_end};
+use dunnage_nvml::{
+    RemoteEnd, compute_instance, gpu_instance, memory, remapped_rows, remote_end,
+};
 use nvml_wrapper::enum_wrappers::device::{ComputeMode as Mode, EccCounter, MemoryError};
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml, cuda_driver_version_major, cuda_driver_version_minor};
@@ -86,7 +88,7 @@ fn gpu(nvml: &Nvml, index: u32) -> Gpu {
         uuid: device.uuid().ok(),
         name: device.name().ok(),
         minor: device.minor_number().ok(),
-        memory: device.memory_info().ok().map(|memory| memory.total),
+        memory: memory(&device).ok(),
         video_bios: device.vbios_version().ok(),
         firmware: device.gsp_firmware_version().ok(),
         brand: device.brand().ok().map(|brand| format!("{brand:?}")),
@@ -116,7 +118,7 @@ fn gpu(nvml: &Nvml, index: u32) -> Gpu {
 /// Why a GPU that NVML still lists is of no use. Memory is asked for, because the driver must answer
 /// that from the GPU; a UUID it remembers.
 fn lost(device: &Device<'_>) -> Option<String> {
-    match device.memory_info() {
+    match memory(device) {
         Err(
             error @ (NvmlError::GpuLost
             | NvmlError::ResetRequired
@@ -145,7 +147,7 @@ fn instances(device: &Device<'_>) -> (Vec<Instance>, Option<String>) {
                 name: instance.name().ok(),
                 gpu_instance: gpu_instance(&instance).ok(),
                 compute_instance: compute_instance(&instance).ok(),
-                memory: instance.memory_info().ok().map(|memory| memory.total),
+                memory: memory(&instance).ok(),
             }),
             Err(NvmlError::NotFound) => {}
             Err(error) => failure = Some(error.to_string()),
