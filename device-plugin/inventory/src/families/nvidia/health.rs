@@ -7,7 +7,10 @@ use crate::device::Health;
 
 /// The health of a whole GPU. `speaks`: whether `/proc/driver/nvidia` is there at all.
 pub(super) fn of(pair: &Pair<'_>, speaks: bool) -> Health {
-    if let Some(why) = pair.card.and_then(|card| on_the_bus(card, speaks)) {
+    if let Some(why) = pair
+        .card
+        .and_then(|card| on_the_bus(card, pair.library, speaks))
+    {
         return why;
     }
     if let Some(why) = pair.gpu.and_then(in_nvml) {
@@ -34,7 +37,7 @@ pub(super) fn of(pair: &Pair<'_>, speaks: bool) -> Health {
 }
 
 /// What the bus and the kernel driver say against a GPU.
-fn on_the_bus(card: &Card, speaks: bool) -> Option<Health> {
+fn on_the_bus(card: &Card, library: Library<'_>, speaks: bool) -> Option<Health> {
     let bad = |why: String| Some(Health::Unhealthy(why));
     if card.gone {
         return bad(
@@ -62,7 +65,8 @@ fn on_the_bus(card: &Card, speaks: bool) -> Option<Health> {
              (before driver 450, NVreg_GpuBlacklist)"
                 .to_owned(),
         ),
-        None if speaks && card.pci.is_some() => bad(format!(
+        // A container may see the folders of some GPUs only; NVML, where it knows the GPU, knows better.
+        None if speaks && card.pci.is_some() && !matches!(library, Library::Knows) => bad(format!(
             "the driver is bound, but {DRIVER}/gpus/{}/information is missing: the driver could not \
              start it; see `dmesg | grep NVRM`",
             card.address

@@ -2,9 +2,7 @@
 //! be known at all makes it a failed one.
 
 use super::answer::{Answer, ComputeMode, End, Gpu, Instance, Link, Refusal};
-use dunnage_nvml::{
-    RemoteEnd, compute_instance, gpu_instance, memory, remapped_rows, remote_end,
-};
+use dunnage_nvml::{RemoteEnd, compute_instance, gpu_instance, memory, remapped_rows, remote_end};
 use nvml_wrapper::enum_wrappers::device::{ComputeMode as Mode, EccCounter, MemoryError};
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml, cuda_driver_version_major, cuda_driver_version_minor};

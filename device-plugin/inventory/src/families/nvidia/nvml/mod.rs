@@ -15,4 +15,6 @@ pub(super) use child::{Failure, ask};
 pub(super) use library::Library;
 
 #[cfg(test)]
-mod tests;
+pub(super) use answer::Link;
+#[cfg(test)]
+pub(super) mod tests;

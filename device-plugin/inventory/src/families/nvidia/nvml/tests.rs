@@ -19,7 +19,7 @@ fn as_child() {
 }
 
 /// Builds the stand-in with `behaviour` in `dir`.
-pub(in super::super) fn build(dir: &Path, behaviour: &str) -> PathBuf {
+pub(crate) fn build(dir: &Path, behaviour: &str) -> PathBuf {
     let library = dir.join(format!("libnvidia-ml-{behaviour}.so.1"));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nvidia/standin-nvml.c");
     let output = Command::new("cc")
@@ -35,12 +35,16 @@ pub(in super::super) fn build(dir: &Path, behaviour: &str) -> PathBuf {
 }
 
 /// Asks the library at `library` in a child of the test binary.
-pub(in super::super) fn ask(library: &Path, deadline: Duration) -> Result<Answer, Failure> {
+pub(crate) fn ask(library: &Path, deadline: Duration) -> Result<Answer, Failure> {
     let program = Program {
         path: PathBuf::from("/proc/self/exe"),
-        arguments: ["--exact", "families::nvidia::nvml::tests::as_child", "--nocapture"]
-            .map(Into::into)
-            .to_vec(),
+        arguments: [
+            "--exact",
+            "families::nvidia::nvml::tests::as_child",
+            "--nocapture",
+        ]
+        .map(Into::into)
+        .to_vec(),
         variable: Some((LIBRARY, library.into())),
     };
     ask_by(&program, deadline)
@@ -157,7 +161,12 @@ fn an_answer_that_was_cut_off_is_none() {
     );
     let cut = &line.as_bytes()[..line.len() - 3];
     assert_eq!(Answer::from_output(cut), None);
-    for other in ["", "running 1 test\n", "dunnage-nvml/1 [1,2]\n", "\u{0}\u{ff}"] {
+    for other in [
+        "",
+        "running 1 test\n",
+        "dunnage-nvml/1 [1,2]\n",
+        "\u{0}\u{ff}",
+    ] {
         assert_eq!(Answer::from_output(other.as_bytes()), None, "{other}");
     }
 }
