@@ -38,11 +38,12 @@ impl Family for Nvidia {
     fn scan(&self, host: &HostRoot, _: &Config) -> Found {
         let files = files::read(host);
         // Under WSL the GPU is on no bus that is seen, and only the library knows it.
-        let worth = files.cards.iter().any(files::Card::is_driven) || is_wsl(host);
-        let answer = worth
+        // Elsewhere it is not asked without need: it makes `/dev/nvidiactl` where it runs as root.
+        let driven = files.cards.iter().filter(|card| card.is_driven()).count();
+        let answer = (driven > 0 || is_wsl(host))
             .then(|| Library::of(host))
             .flatten()
-            .map(|library| nvml::ask(&library));
+            .map(|library| nvml::ask(&library, driven));
         merge(host, &files, answer.as_ref())
     }
 }

@@ -40,25 +40,15 @@ pub(super) fn everything(library: &Path) -> Answer {
 
 fn refused(error: &NvmlError) -> Answer {
     let failure = match error {
-        NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound => {
-            Refusal::NotFound(in_full(error))
-        }
+        NvmlError::LibloadingError(why) => Refusal::NotFound(why.to_string()),
+        NvmlError::LibraryNotFound => Refusal::NotFound(error.to_string()),
         NvmlError::DriverNotLoaded => Refusal::DriverNotLoaded,
         NvmlError::LibRmVersionMismatch => Refusal::VersionMismatch,
-        _ => Refusal::Other(in_full(error)),
+        _ => Refusal::Other(error.to_string()),
     };
     Answer {
         failure: Some(failure),
         ..Answer::default()
-    }
-}
-
-/// An error with what caused it, which `Display` of a failed dlopen(3) leaves out.
-fn in_full(error: &NvmlError) -> String {
-    use std::error::Error;
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }
 

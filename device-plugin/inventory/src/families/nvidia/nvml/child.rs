@@ -11,14 +11,27 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 /// The first argument that makes the program the child.
 const ASKED: &str = "--answer-for-nvml";
 
-/// How long an answer may take. Eight GPUs that sleep take about one second.
+/// How long an answer may take, before the time that each GPU is given.
 pub(super) const DEADLINE: Duration = Duration::from_secs(3);
+
+/// How much longer for each GPU: where nothing keeps the driver's state (nvidia-persistenced), opening
+/// a GPU boots it.
+const FOR_EACH: Duration = Duration::from_secs(2);
+
+/// How long at most.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How long a library that was too slow is not asked again: each time holds up the whole inventory.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// When the library was too slow last, and by how much time it was given.
+static SLOW: Mutex<Option<(Instant, Duration)>> = Mutex::new(None);
 
 /// The most bytes that are taken of an answer; 32 GPUs with seven instances each make 100 000.
 const OUTPUT_LIMIT: u64 = 4 << 20;
@@ -101,7 +114,7 @@ pub(super) fn serve(library: &Path) -> ExitCode {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     // Where the parent is gone, nobody else ends a child that hangs.
     std::thread::spawn(|| {
-        std::thread::sleep(DEADLINE * 3);
+        std::thread::sleep(LONGEST * 2);
         let _ = raise(Signal::SIGKILL);
     });
     let written = everything(library)
@@ -114,11 +127,11 @@ pub(super) fn serve(library: &Path) -> ExitCode {
     }
 }
 
-/// Asks `library` in a child of this program.
+/// Asks `library` about so many `gpus` in a child of this program.
 ///
 /// # Errors
 /// See [`Failure`].
-pub(crate) fn ask(library: &Library) -> Result<Answer, Failure> {
+pub(crate) fn ask(library: &Library, gpus: usize) -> Result<Answer, Failure> {
     if !SERVES.load(Ordering::Relaxed) {
         return Err(Failure::NotAsked(
             "libnvidia-ml was not asked: this program has no child process for it".to_owned(),
@@ -129,7 +142,22 @@ pub(crate) fn ask(library: &Library) -> Result<Answer, Failure> {
         arguments: vec![ASKED.into(), library.0.clone().into()],
         variable: None,
     };
-    ask_by(&program, DEADLINE)
+    let mut slow = SLOW.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, time)) = slow.filter(|(when, _)| when.elapsed() < PAUSE) {
+        return Err(Failure::TooSlow(time));
+    }
+    let answer = ask_by(&program, deadline(gpus));
+    *slow = match answer {
+        Err(Failure::TooSlow(time)) => Some((Instant::now(), time)),
+        _ => None,
+    };
+    answer
+}
+
+/// How long an answer about so many GPUs may take.
+fn deadline(gpus: usize) -> Duration {
+    let each = FOR_EACH.saturating_mul(u32::try_from(gpus).unwrap_or(u32::MAX));
+    DEADLINE.saturating_add(each).min(LONGEST)
 }
 
 /// As [`ask`], with the program and the time given.

@@ -175,5 +175,5 @@ fn an_answer_that_was_cut_off_is_none() {
 fn a_program_that_does_not_serve_is_not_started_again() {
     let library = super::Library(PathBuf::from("libnvidia-ml.so.1"));
     // The test binary calls no `serve_nvml_probe_if_asked`.
-    assert!(matches!(super::ask(&library), Err(Failure::NotAsked(_))));
+    assert!(matches!(super::ask(&library, 1), Err(Failure::NotAsked(_))));
 }
