@@ -1,8 +1,9 @@
 //! MIG instances: parts of a GPU that are given away by themselves.
 //!
 //! A process needs the GPU's own node, and of `/dev/nvidia-caps` the nodes of its GPU instance and its
-//! compute instance (NVIDIA's MIG user guide, "Device Nodes and Capabilities"). The two latter make
-//! the difference between instances: they are the instance's own; the GPU's node is shared.
+//! compute instance (NVIDIA's MIG user guide, "Device Nodes and Capabilities"). The two latter are the
+//! instance's own. The GPU's node is found at the parent and is not repeated here: whoever has it open
+//! uses the GPU, and says nothing of which instance.
 
 use super::cards::text;
 use super::files::Files;
@@ -117,7 +118,8 @@ fn device(
     }
     part.nodes.extend(rights.into_iter().flatten());
     part.nodes.extend(shared(whole, graphics));
-    attributes(&mut part, whole, instance, profile);
+    let index = index.map(|_| instance.index.to_string());
+    attributes(&mut part, whole, instance, index, profile);
     part
 }
 
@@ -153,22 +155,24 @@ fn rights(
     ])
 }
 
-/// The GPU's nodes, which all its instances share. Only a profile with graphics can render.
+/// What an instance needs that is no instance's own: the nodes of the whole family, and the DRM nodes
+/// where its profile has graphics.
 fn shared(whole: &Device, graphics: bool) -> impl Iterator<Item = Node> {
-    whole
-        .nodes
-        .iter()
-        .filter(move |node| graphics || !matches!(node.role, Role::Render | Role::Card))
-        .cloned()
-        .map(|mut node| {
-            if node.role == Role::Own {
-                node.role = Role::Control;
-            }
-            node
-        })
+    let wanted = move |node: &&Node| match node.role {
+        Role::Render | Role::Card => graphics,
+        Role::Control => true,
+        Role::Own | Role::Management => false,
+    };
+    whole.nodes.iter().filter(wanted).cloned()
 }
 
-fn attributes(part: &mut Device, whole: &Device, instance: &Instance, profile: Option<String>) {
+fn attributes(
+    part: &mut Device,
+    whole: &Device,
+    instance: &Instance,
+    index: Option<String>,
+    profile: Option<String>,
+) {
     for name in [
         "architecture",
         "brand",
@@ -184,6 +188,7 @@ fn attributes(part: &mut Device, whole: &Device, instance: &Instance, profile: O
     }
     let more = [
         ("mig.profile", profile),
+        ("mig.index", index),
         ("mig.gi", ids(instance).map(|ids| ids.0.to_string())),
         ("mig.ci", ids(instance).map(|ids| ids.1.to_string())),
     ];

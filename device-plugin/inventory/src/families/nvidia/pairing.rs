@@ -54,7 +54,8 @@ impl Pair<'_> {
     }
 }
 
-/// All GPUs, in the order of their addresses.
+/// All GPUs, in NVML's order, which is that of their addresses; those behind them that it does not
+/// count. So the place in the list is the index, as long as the driver runs them all.
 pub(super) fn pairs<'a>(
     files: &'a Files,
     answer: Option<&'a Result<Answer, Failure>>,
@@ -101,7 +102,10 @@ pub(super) fn pairs<'a>(
     if !matches!(answer, Some(Ok(_))) {
         count(&mut pairs);
     }
-    pairs.sort_by_key(|pair| pair.address().as_deref().map(order));
+    pairs.sort_by_key(|pair| {
+        let place = pair.address().as_deref().map(order);
+        (pair.index.is_none(), pair.index, !pair.is_driven(), place)
+    });
     pairs
 }
 

@@ -150,7 +150,10 @@ fn instances_of_mig_without_nvml() {
         ]
     );
     assert_eq!(first.nodes[0].major, 234);
-    assert_eq!(paths(&first.nodes, Role::Control)[0], "/dev/nvidia0");
+    assert_eq!(
+        paths(&first.nodes, Role::Control),
+        ["/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools"]
+    );
     assert_eq!(first.health, Health::Healthy);
 }
 
@@ -253,6 +256,23 @@ fn a_gpu_that_the_driver_could_not_start_or_that_is_gone() {
 }
 
 #[test]
+fn gpus_that_the_driver_does_not_run_stand_behind_those_that_it_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    card(dir.path(), "0000:01:00.0", Some("nouveau"));
+    card(dir.path(), "0000:02:00.0", None);
+    let host = host_with(dir.path(), Some("nvidia"));
+    information(dir.path(), INFORMATION);
+    let found = of(&host);
+    let addresses: Vec<_> = found
+        .devices
+        .iter()
+        .map(|d| d.pci.as_ref().unwrap().address.as_str())
+        .collect();
+    assert_eq!(addresses, ["0000:65:00.0", "0000:01:00.0", "0000:02:00.0"]);
+    assert_eq!(found.devices[0].attributes["index"], "0");
+}
+
+#[test]
 fn virtual_functions_that_nobody_drives_are_no_gpus() {
     let dir = tempfile::tempdir().unwrap();
     let host = host_with(dir.path(), None);
@@ -332,6 +352,7 @@ fn both_ways_make_one_device() {
     );
     assert_eq!(second.aliases[0], "0:2");
     assert_eq!(second.attributes["mig.profile"], "1g.10gb+gfx");
+    assert_eq!(second.attributes["mig.index"], "2");
     assert_eq!(
         (&other.aliases[0], other.shares),
         (&"1".to_owned(), Shares::One)
