@@ -73,12 +73,13 @@ fn merge(host: &HostRoot, files: &Files, answer: Option<&Result<Answer, Failure>
         .iter()
         .map(|pair| cards::device(host, files, pair, facts))
         .collect();
-    distinguish(&mut wholes, &mut gaps);
+    let mut taken = BTreeSet::new();
+    distinguish(&mut wholes, &mut taken, &mut gaps);
     cards::peers(&pairs, &mut wholes);
     let mut devices = Vec::new();
     for (pair, mut whole) in pairs.iter().zip(wholes) {
         let mut parts = instances::devices(host, files, pair, &whole, &mut gaps);
-        distinguish(&mut parts, &mut gaps);
+        distinguish(&mut parts, &mut taken, &mut gaps);
         instances::mark_whole(&mut whole, &parts);
         devices.push(whole);
         devices.append(&mut parts);
@@ -88,19 +89,19 @@ fn merge(host: &HostRoot, files: &Files, answer: Option<&Result<Answer, Failure>
 
 /// Two devices of one id would be taken for one: a library that lies, or a broken board. The second
 /// goes by another of its names.
-fn distinguish(devices: &mut [Device], gaps: &mut Vec<Gap>) {
-    let mut taken = BTreeSet::new();
+fn distinguish(devices: &mut [Device], taken: &mut BTreeSet<String>, gaps: &mut Vec<Gap>) {
     for device in devices {
         if taken.insert(device.id.clone()) {
             continue;
         }
         let why = "two devices have this id: the second one goes by another name";
         gaps.push(Gap::new(device.id.clone(), why));
-        // The address or the kernel's name; the index alone changes too easily.
-        let lasting = |alias: &&String| alias.contains(':') && alias.contains('.');
-        let other = device.aliases.iter().find(lasting);
-        let other = other.or(device.aliases.last()).cloned();
-        device.id = other.unwrap_or_else(|| format!("{}-{}", device.id, taken.len()));
+        // The address or the kernel's name of an instance; an index changes too easily.
+        let place = device.pci.as_ref().map(|pci| pci.address.clone());
+        let address = place.filter(|_| device.parent.is_none());
+        let parts = [address, device.aliases.last().cloned()];
+        let free = parts.into_iter().flatten().find(|id| !taken.contains(id));
+        device.id = free.unwrap_or_else(|| format!("{}-{}", device.id, taken.len()));
         device.aliases.retain(|alias| *alias != device.id);
         taken.insert(device.id.clone());
     }

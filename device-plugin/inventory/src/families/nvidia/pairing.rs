@@ -84,7 +84,7 @@ pub(super) fn pairs<'a>(
             }
         })
         .collect();
-    name_the_lost(&mut pairs, &mut free);
+    name_the_lost(&mut pairs, &mut free, files.speaks);
     for gpu in free {
         // A GPU without an address that failed cannot be told from the others.
         if gpu.address.as_deref().and_then(sysfs_address).is_none() && gpu.uuid.is_none() {
@@ -111,16 +111,25 @@ pub(super) fn pairs<'a>(
 
 /// NVML gives no address for a GPU that it cannot open. It counts in the order of the addresses: where
 /// as many failed as are missing, they are the same.
-fn name_the_lost<'a>(pairs: &mut [Pair<'a>], free: &mut Vec<&'a Gpu>) {
+fn name_the_lost<'a>(pairs: &mut [Pair<'a>], free: &mut Vec<&'a Gpu>, speaks: bool) {
     let failed: Vec<&Gpu> = free
         .iter()
         .copied()
         .filter(|gpu| gpu.failure.is_some() && gpu.address.is_none())
         .collect();
-    let missing = pairs
+    // The driver does not count those that it could not start or that the operator excluded.
+    let counts = |card: &Card| match &card.information {
+        Some(information) => !information.excluded,
+        None => !speaks,
+    };
+    let missing: Vec<&mut Pair<'a>> = pairs
         .iter_mut()
-        .filter(|pair| pair.is_driven() && matches!(pair.library, Library::Misses));
-    let missing: Vec<&mut Pair<'a>> = missing.collect();
+        .filter(|pair| matches!(pair.library, Library::Misses))
+        .filter(|pair| {
+            pair.card
+                .is_some_and(|card| card.is_driven() && counts(card))
+        })
+        .collect();
     if missing.len() != failed.len() {
         return;
     }
