@@ -106,6 +106,9 @@ fn complete(host: &HostRoot, group: &Group, member: &str, device: &mut Device) {
         device.attributes.insert("sort", sort);
     }
     device.firmware = firmware(host, group, member);
+    if let Some(file) = debug_fact(host, group, member, "fw_name") {
+        device.attributes.insert("firmware.file", file);
+    }
     for (file, attribute) in [("device_type", "device_type"), ("sched_mode", "sched_mode")] {
         if let Some(fact) = line(host, directory.join(file)) {
             device.attributes.insert(attribute, fact);
@@ -113,12 +116,18 @@ fn complete(host: &HostRoot, group: &Group, member: &str, device: &mut Device) {
     }
 }
 
-/// `fw_version` of amdxdna beside the device, of the Intel NPU in debugfs (for root alone), whose
-/// folder is called by the address or, before kernel 6.7, by the number.
+/// `fw_version` of amdxdna beside the device, of newer drivers of the Intel NPU in debugfs.
 fn firmware(host: &HostRoot, group: &Group, member: &str) -> Option<String> {
-    let debug = Path::new("/sys/kernel/debug/accel");
-    let number = member.trim_start_matches("accel");
     line(host, group.parent.directory.join("fw_version"))
-        .or_else(|| line(host, debug.join(group.parent.id()).join("fw_version")))
-        .or_else(|| line(host, debug.join(number).join("fw_version")))
+        .or_else(|| debug_fact(host, group, member, "fw_version"))
+}
+
+/// A fact in debugfs, for root alone: the folder is called by the address, before kernel 6.7 by the
+/// number.
+fn debug_fact(host: &HostRoot, group: &Group, member: &str, file: &str) -> Option<String> {
+    let root = Path::new("/sys/kernel/debug/accel");
+    let number = member.trim_start_matches("accel");
+    [group.parent.id(), number]
+        .iter()
+        .find_map(|folder| line(host, root.join(folder).join(file)))
 }

@@ -38,8 +38,8 @@ pub(super) fn units(host: &HostRoot) -> (Vec<Unit>, Vec<Gap>) {
     (units, gaps)
 }
 
-/// The dumps that drivers left of crashes (`Documentation/ABI/testing/sysfs-devices-coredump`), by the
-/// device that crashed. They go after five minutes, or when somebody takes them.
+/// The dumps that drivers left of crashes (`drivers/base/devcoredump.c`), by the device that
+/// crashed. They go after five minutes, or when somebody has taken them.
 fn dumps(host: &HostRoot) -> BTreeMap<PathBuf, String> {
     let root = Path::new("/sys/class/devcoredump");
     let (names, _) = class_device::members(host, root);

@@ -72,7 +72,9 @@ const DRIVERS: [(&str, Api); 31] = [
 const VIRTUAL: [&str; 2] = ["vicodec", "visl"];
 
 /// How the kernel's name of a node of an unknown codec ends.
-const ENDINGS: [&str; 6] = ["-dec", "-enc", "-decoder", "-encoder", "_dec", "_enc"];
+const ENDINGS: [&str; 8] = [
+    "-dec", "-enc", "_dec", "_enc", "-decoder", "-encoder", " decoder", " encoder",
+];
 
 impl Family for Media {
     fn name(&self) -> &'static str {
