@@ -213,3 +213,25 @@ fn a_camera_made_by_a_program_is_none_either() {
     let inventory = inventory("vm-kernel-6.1");
     assert!(of(&inventory, "media").is_empty(), "vivid: {inventory:?}");
 }
+
+#[test]
+fn devices_of_a_test_driver_in_a_virtual_machine() {
+    let inventory = inventory("vm-kernel-6.12");
+    let found: Vec<_> = inventory
+        .devices
+        .iter()
+        .map(|device| (device.family, device.id.as_str(), device.vendor.as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("drm-gpu", "fakegpu.0", "fakegpu"),
+            ("drm-gpu", "fakegpu.1", "fakegpu"),
+            ("accel", "fakegpu.2", "fakegpu")
+        ]
+    );
+    assert_eq!(
+        paths(&inventory.devices[2]),
+        [("/dev/accel/accel0", Role::Own)]
+    );
+}
