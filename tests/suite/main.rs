@@ -8,6 +8,7 @@ mod commands;
 mod conservation;
 mod cost;
 mod demo;
+mod devices_vm;
 mod engines;
 mod hostile;
 mod layouts;
