@@ -9,6 +9,7 @@ mod conservation;
 mod cost;
 mod demo;
 mod devices_vm;
+mod device_engines;
 mod engines;
 mod hostile;
 mod layouts;
