@@ -112,9 +112,10 @@ start two --device dfl-port.0 --device accel0
 
 "$devices" cdi --watch --output /scratch/cdi &
 watcher=$!
-names() { cat /scratch/cdi/*.json; }
-lacks() { ! names | grep -q "$1"; }
-has() { names | grep -q "$1"; }
+# Something of the other devices is always there: an empty folder says nothing.
+there() { ls /scratch/cdi/*.json; }
+has() { there && cat /scratch/cdi/*.json | grep -q "$1"; }
+lacks() { there && ! cat /scratch/cdi/*.json | grep -q "$1"; }
 stamp() { awk '{print int($1 * 1000)}' /proc/uptime; }
 change() {
     local what=$1 wait=$2 pattern=$3 from
