@@ -9,6 +9,8 @@ mod conservation;
 mod cost;
 mod demo;
 mod device_engines;
+mod devices_vm;
+mod devices;
 mod engines;
 mod hostile;
 mod layouts;
