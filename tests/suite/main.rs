@@ -9,6 +9,7 @@ mod conservation;
 mod cost;
 mod demo;
 mod device_engines;
+mod device_runtime;
 mod engines;
 mod hostile;
 mod layouts;
