@@ -4,6 +4,7 @@
 //! as root. Scenarios measure the machine, so they take turns, however many threads run them.
 
 mod blame;
+mod cdi_referee;
 mod commands;
 mod conservation;
 mod cost;
