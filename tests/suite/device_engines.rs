@@ -3,13 +3,16 @@
 //! nothing.
 
 use anyhow::{Context, Result, ensure};
+use dunnage_tests::cgroups::mounts;
+use dunnage_tests::guest;
 use dunnage_tests::machine::machine;
 use dunnage_tests::probe::Seen;
 use dunnage_tests::rack::engines::{
     BundleInside, ContainerdInside, DockerInside, PodmanInside, Runs, newer,
 };
-use dunnage_tests::rack::{GROUPS, Rack};
+use dunnage_tests::rack::{GROUPS, Rack, binary};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The device that is given: the second GPU, which the host calls renderD129 and card1.
 const GIVEN: &str = "0000:03:00.0";
@@ -188,4 +191,57 @@ fn devices_runc_bundle() -> Result<()> {
         "by its bundle",
         through(&runc, &options, &expected()),
     )
+}
+
+#[test]
+fn devices_crun_bundle() -> Result<()> {
+    let _alone = machine()?;
+    if mounts()?.layout != "v2" {
+        // crun refuses every other layout; the virtual machine has this one.
+        return Ok(());
+    }
+    let rack = Rack::start("rack")?;
+    let options = ["--device".to_owned(), GIVEN.to_owned()];
+    let crun = BundleInside::new(&rack, "crun");
+    named(
+        &crun,
+        "by its bundle",
+        through(&crun, &options, &expected()),
+    )
+}
+
+/// What of this runs in the guest as well, where device rules are eBPF programs and no lists.
+const IN_THE_GUEST: [&str; 6] = [
+    "device_engines::devices_runc_bundle",
+    "device_engines::devices_crun_bundle",
+    "device_engines::devices_docker_without_cdi",
+    "device_engines::devices_docker_with_cdi",
+    "device_engines::devices_podman",
+    "device_engines::devices_containerd",
+];
+
+#[test]
+fn devices_on_pure_v2_in_a_virtual_machine() -> Result<()> {
+    let _alone = machine()?;
+    // The guest sees the host's files; it compiles and downloads nothing.
+    dunnage_tests::probe::image()?;
+    newer("sid", &["docker.io", "docker-cli", "containerd"])?;
+    let quoted = |path: &std::path::Path| format!("'{}'", path.display());
+    let command = format!(
+        "export DUNNAGE_TESTS_EMULATED=1 DUNNAGE_DEVICES_BIN={} CARGO_TARGET_DIR={}; cd /out; \
+         {} --test-threads=1 --exact {} >suite.output 2>&1",
+        quoted(&binary()?.canonicalize()?),
+        quoted(&dunnage_tests::target().canonicalize()?),
+        quoted(&std::env::current_exe()?),
+        IN_THE_GUEST.join(" ")
+    );
+    let guest = guest::run(&command, Duration::from_secs(600))?;
+    let output = guest.file("suite.output")?;
+    let expected = format!("{} passed; 0 failed", IN_THE_GUEST.len());
+    ensure!(
+        guest.status()? == 0 && output.contains(&expected),
+        "in the guest, status {}:\n{output}",
+        guest.status()?
+    );
+    Ok(())
 }
