@@ -17,13 +17,13 @@ use std::time::Duration;
 /// The device that is given: the second GPU, which the host calls renderD129 and card1.
 const GIVEN: &str = "0000:03:00.0";
 /// Its numbers.
-const OWN: [(u64, u64); 2] = [(10, 229), (4, 42)];
+const OWN: [(u64, u64); 2] = [(10, 237), (4, 42)];
 /// Those of the others, and of a device that is in no rack.
-const OTHERS: [(u64, u64); 4] = [(4, 40), (4, 41), (4, 45), (10, 237)];
+const OTHERS: [(u64, u64); 4] = [(4, 40), (4, 41), (4, 45), (10, 229)];
 /// The others' numbers as the probe takes them.
-const TRIES: [&str; 4] = ["4:40", "4:41", "4:45", "10:237"];
+const TRIES: [&str; 4] = ["4:40", "4:41", "4:45", "10:229"];
 /// All numbers.
-const ALL: [&str; 6] = ["10:229", "4:42", "4:40", "4:41", "4:45", "10:237"];
+const ALL: [&str; 6] = ["10:237", "4:42", "4:40", "4:41", "4:45", "10:229"];
 
 /// What is seen of the device, whatever the engine.
 fn expected() -> Value {

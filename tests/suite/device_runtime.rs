@@ -77,7 +77,7 @@ fn devices_runtime_gives_what_the_operator_asks_for() -> Result<()> {
             == [
                 "\"/dev/dri/card0\" 4:42 \"ok\"",
                 "\"/dev/dri/card1\" 4:40 \"ok\"",
-                "\"/dev/dri/renderD128\" 10:229 \"ok\"",
+                "\"/dev/dri/renderD128\" 10:237 \"ok\"",
                 "\"/dev/dri/renderD129\" 4:41 \"ok\""
             ],
         "{nodes:?}"
@@ -89,9 +89,9 @@ fn devices_runtime_gives_what_the_operator_asks_for() -> Result<()> {
     );
 
     let nothing = ["--runtime=dunnage".to_owned()];
-    let nothing = Seen::parse(&docker.once(&nothing, &["10:229", "4:42"])?)?;
+    let nothing = Seen::parse(&docker.once(&nothing, &["10:237", "4:42"])?)?;
     ensure!(nothing.0["nodes"] == json!([]), "{}", nothing.0);
-    nothing.refused(&[(10, 229), (4, 42)])
+    nothing.refused(&[(10, 237), (4, 42)])
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! | device | driver | nodes |
 //! | --- | --- | --- |
 //! | Intel GPU 0000:00:02.0 | i915 | card0 4:40, renderD128 4:41 |
-//! | Intel GPU 0000:03:00.0 | xe | card1 4:42, renderD129 10:229 |
+//! | Intel GPU 0000:03:00.0 | xe | card1 4:42, renderD129 10:237 |
 //! | Intel NPU 0000:00:0b.0 | intel_vpu | accel0 4:45, root's alone |
 
 pub mod engines;
@@ -220,7 +220,7 @@ const FUNCTIONS: &[Function] = &[
         driver: "xe",
         nodes: &[
             ("drm", "card1", (4, 42), "dri", 0o660, GROUPS[1]),
-            ("drm", "renderD129", (10, 229), "dri", 0o660, GROUPS[0]),
+            ("drm", "renderD129", (10, 237), "dri", 0o660, GROUPS[0]),
         ],
     },
     Function {
