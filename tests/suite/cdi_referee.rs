@@ -151,7 +151,7 @@ fn cdi_injection_is_what_the_runtime_applies() -> Result<()> {
     let referee = referee()?;
     let rack = Rack::start("rack")?;
     let folder = rack.place("cdi")?;
-    for spec in rack.specs(false)? {
+    for spec in rack.specs()? {
         fs::write(folder.join(spec.file_name()), spec.to_json())?;
     }
     let host = HostRoot::new(rack.root());

@@ -78,6 +78,33 @@ fn look(engine: &dyn Runs, nodes: &Value) -> Result<()> {
     seen.refused(&OTHERS)
 }
 
+/// Two GPUs at once, through CDI, where each name is applied by itself.
+fn together(engine: &dyn Runs, options: &[String], how: &str) -> Result<()> {
+    let seen = Seen::parse(&engine.once(options, &[])?)?;
+    let nodes: Vec<(Value, Value, Value)> = seen.0["nodes"]
+        .as_array()
+        .context("nodes")?
+        .iter()
+        .map(|node| {
+            (
+                node["path"].clone(),
+                node["minor"].clone(),
+                node["open"].clone(),
+            )
+        })
+        .collect();
+    let node =
+        |name: &str, minor: u64| (json!(format!("/dev/dri/{name}")), json!(minor), json!("ok"));
+    let both = [
+        node("card0", 40),
+        node("card1", 42),
+        node("renderD128", 41),
+        node("renderD129", 237),
+    ];
+    ensure!(nodes == both, "two GPUs {how}: {nodes:?}");
+    Ok(())
+}
+
 /// An unprivileged user opens the nodes.
 fn unprivileged(engine: &dyn Runs, options: &[String]) -> Result<()> {
     let mut options = options.to_vec();
@@ -108,7 +135,7 @@ fn devices_docker_without_cdi() -> Result<()> {
     let _alone = machine()?;
     let rack = Rack::start("rack")?;
     let docker = DockerInside::start(&rack, None, "docker-old", &[])?;
-    let options = rack.options(GIVEN, "docker")?;
+    let options = rack.options(&[GIVEN], "docker")?;
     named(
         &docker,
         "by options",
@@ -124,10 +151,20 @@ fn devices_docker_with_cdi() -> Result<()> {
     rack.write_specs(false)?;
     let tree = newer("sid", &["docker.io", "docker-cli", "containerd"])?;
     let docker = DockerInside::start(&rack, Some(&tree), "docker-new", &[])?;
-    let cdi = rack.options(GIVEN, "docker_cdi")?;
+    let cdi = rack.options(&[GIVEN], "docker_cdi")?;
     named(&docker, "by CDI", through(&docker, &cdi, &expected()))?;
     named(&docker, "by CDI as a user", unprivileged(&docker, &cdi))?;
-    let options = rack.options(GIVEN, "docker")?;
+    together(
+        &docker,
+        &rack.options(&["intel.com/gpu=0", GIVEN], "docker_cdi")?,
+        "by their names",
+    )?;
+    together(
+        &docker,
+        &["--device=intel.com/gpu=all".to_owned()],
+        "by the name of all",
+    )?;
+    let options = rack.options(&[GIVEN], "docker")?;
     named(
         &docker,
         "by options",
@@ -141,7 +178,7 @@ fn devices_podman() -> Result<()> {
     let rack = Rack::start("rack")?;
     rack.write_specs(true)?;
     let podman = PodmanInside::start(&rack)?;
-    let options = rack.options(GIVEN, "podman")?;
+    let options = rack.options(&[GIVEN], "podman")?;
     named(
         &podman,
         "by options",
@@ -154,7 +191,7 @@ fn devices_podman() -> Result<()> {
     for node in without_groups["nodes"].as_array_mut().context("nodes")? {
         node["gid"] = json!(0);
     }
-    let cdi = rack.options(GIVEN, "podman_cdi")?;
+    let cdi = rack.options(&[GIVEN], "podman_cdi")?;
     named(&podman, "by CDI", through(&podman, &cdi, &without_groups))?;
     named(&podman, "by CDI as a user", unprivileged(&podman, &cdi))
 }
@@ -166,11 +203,11 @@ fn devices_containerd() -> Result<()> {
     rack.write_specs(false)?;
     let tree = newer("sid", &["containerd"])?;
     let new = ContainerdInside::start(&rack, Some(&tree), "ctr-new")?;
-    let cdi = rack.options(GIVEN, "ctr")?;
+    let cdi = rack.options(&[GIVEN], "ctr")?;
     named(&new, "by CDI", through(&new, &cdi, &expected()))?;
     drop(new);
     let old = ContainerdInside::start(&rack, None, "ctr-old")?;
-    let mut options = rack.options(GIVEN, "ctr_runtime")?;
+    let mut options = rack.options(&[GIVEN], "ctr_runtime")?;
     let wrapper = rack.wrapper()?.display().to_string();
     let program = options
         .iter()

@@ -49,7 +49,7 @@ fn devices_runtime_gives_what_the_operator_asks_for() -> Result<()> {
     let _alone = machine()?;
     let rack = Rack::start("rack")?;
     let docker = start(&rack, false, "docker-rt")?;
-    let classic = Seen::parse(&docker.once(&rack.options(SECOND_GPU, "docker")?, &["4:40"])?)?;
+    let classic = Seen::parse(&docker.once(&rack.options(&[SECOND_GPU], "docker")?, &["4:40"])?)?;
     let given = Seen::parse(&docker.once(&asking(SECOND_GPU), &["4:40"])?)?;
     ensure!(
         given.of_devices(&GROUPS) == classic.of_devices(&GROUPS),
