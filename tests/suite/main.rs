@@ -11,6 +11,7 @@ mod cost;
 mod demo;
 mod device_engines;
 mod device_runtime;
+mod devices;
 mod engines;
 mod hostile;
 mod layouts;

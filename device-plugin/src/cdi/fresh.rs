@@ -108,7 +108,7 @@ impl<'a> Keeper<'a> {
     ///
     /// # Errors
     /// Where events cannot be waited for. A folder that cannot be used is tried again, and is a gap.
-    pub fn next(&mut self) -> Result<Round, FreshError> {
+    pub fn wait(&mut self) -> Result<Round, FreshError> {
         let change = self.events.wait(self.retry)?;
         let started = Instant::now();
         let mut round = Round::default();

@@ -26,11 +26,14 @@ pub(super) struct Other {
     names: BTreeSet<String>,
 }
 
+/// A kind and the names of its devices.
+type Named = (String, BTreeSet<String>);
+
 /// Reads what is not ours of the files `names` of `folder`, which is at `path`.
 pub(super) fn read(folder: &File, path: &Path, names: &[String]) -> Vec<Other> {
     let mut others = Vec::new();
     for name in names.iter().filter(|name| !is_ours(name)) {
-        let understood: fn(&str) -> Option<(String, BTreeSet<String>)> =
+        let understood: fn(&str) -> Option<Named> =
             match Path::new(name).extension().and_then(|e| e.to_str()) {
                 Some("json") => of_json,
                 Some("yaml") => of_yaml,
@@ -76,14 +79,14 @@ fn content(folder: &File, name: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn of_json(text: &str) -> Option<(String, BTreeSet<String>)> {
+fn of_json(text: &str) -> Option<Named> {
     let document: Value = serde_json::from_str(text).ok()?;
     let devices = document["devices"].as_array()?.iter();
     let names = devices.filter_map(|device| Some(device["name"].as_str()?.to_owned()));
     Some((document["kind"].as_str()?.to_owned(), names.collect()))
 }
 
-fn of_yaml(text: &str) -> Option<(String, BTreeSet<String>)> {
+fn of_yaml(text: &str) -> Option<Named> {
     if text.trim_start().starts_with('{') {
         // Flow style is JSON in all that generators write.
         return of_json(text);

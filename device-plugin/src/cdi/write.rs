@@ -210,12 +210,8 @@ impl Store {
     fn put(&self, name: &str, content: &[u8]) -> Result<bool, WriteError> {
         let path = self.path.join(name);
         match self.kind_of(name) {
-            None => {}
-            Some(SFlag::S_IFREG) => {
-                if self.holds(name, content) {
-                    return Ok(false);
-                }
-            }
+            Some(SFlag::S_IFREG) if self.holds(name, content) => return Ok(false),
+            None | Some(SFlag::S_IFREG) => {}
             Some(_) => {
                 let source = io::Error::new(
                     io::ErrorKind::AlreadyExists,

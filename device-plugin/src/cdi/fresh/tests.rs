@@ -94,7 +94,7 @@ fn fifty_swaps_of_a_driver_leave_no_half_and_no_stale_file() {
             let mut keeper = Keeper::open(&host, &folder, installed(), || make(&host)).unwrap();
             keeper.refresh().unwrap();
             while !seen.stop.load(Ordering::Relaxed) {
-                keeper.next().unwrap();
+                keeper.wait().unwrap();
             }
         });
         scope.spawn(|| {
@@ -173,7 +173,7 @@ fn what_is_gone_is_taken_back_before_the_scan() {
     fs::remove_dir_all(dir.path().join("driver/1")).unwrap();
     let mut withdrawn = Vec::new();
     while withdrawn.is_empty() {
-        withdrawn = keeper.next().unwrap().withdrawn;
+        withdrawn = keeper.wait().unwrap().withdrawn;
     }
     assert_eq!(withdrawn, ["dunnage-test.com-gpu.json"]);
     assert!(fs::read_dir(&folder).unwrap().next().is_none());
@@ -191,7 +191,7 @@ fn a_file_that_somebody_removed_comes_back() {
     fs::remove_file(folder.join("dunnage-test.com-gpu.json")).unwrap();
     let mut written = Vec::new();
     while written.is_empty() {
-        written = keeper.next().unwrap().report.written;
+        written = keeper.wait().unwrap().report.written;
     }
     assert!(folder.join("dunnage-test.com-gpu.json").exists());
 }
@@ -209,13 +209,13 @@ fn a_folder_that_cannot_be_used_is_tried_again() {
     install(dir.path(), "2");
     let mut failed = 0;
     while failed == 0 {
-        failed = keeper.next().unwrap().report.failed.len();
+        failed = keeper.wait().unwrap().report.failed.len();
     }
     assert_eq!(keeper.retry, Some(RETRY));
     fs::remove_file(&folder).unwrap();
     let mut written = Vec::new();
     while written.is_empty() {
-        written = keeper.next().unwrap().report.written;
+        written = keeper.wait().unwrap().report.written;
     }
     assert_eq!(keeper.retry, None);
 }
