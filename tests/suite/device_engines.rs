@@ -60,8 +60,9 @@ fn through(engine: &dyn Runs, options: &[String], expected: &Value) -> Result<()
         "who asks for nothing has {}",
         nothing.0
     );
-    nothing.refused(&OTHERS)?;
-    nothing.refused(&OWN)?;
+    let none = "who asks for nothing";
+    nothing.refused(&OTHERS).context(none)?;
+    nothing.refused(&OWN).context(none)?;
 
     engine.keep("dn-kept", options)?;
     let looked = look(engine, &expected["nodes"]).and_then(|()| {
