@@ -4,13 +4,15 @@
 //! as root. Scenarios measure the machine, so they take turns, however many threads run them.
 
 mod blame;
+mod cdi_referee;
 mod commands;
 mod conservation;
 mod cost;
 mod demo;
 mod device_engines;
-mod devices_vm;
+mod device_runtime;
 mod devices;
+mod devices_vm;
 mod engines;
 mod hostile;
 mod layouts;
