@@ -6,6 +6,9 @@
 # is installed and built here is there too. FOLDER is /out in the guest; /scratch is an empty ext4
 # disk. The command's exit status is in FOLDER/status, the console's text in FOLDER/console.
 # Exits 0 when the guest ran the command, whatever its status; 1 when it could not.
+#
+# In the environment: DUNNAGE_VM_KERNEL is the folder of another kernel, unpacked; DUNNAGE_VM_QEMU has
+# further arguments for QEMU, DUNNAGE_VM_APPEND for the kernel's command line.
 set -euo pipefail
 out=$1 seconds=$2 command=$3
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -40,8 +43,9 @@ fetch_kernel() {
     mv "$into.part" "$into"
 }
 
-kernel=$cache/$meta
+kernel=${DUNNAGE_VM_KERNEL:-$cache/$meta}
 [ -d "$kernel" ] || fetch_kernel "$kernel"
+read -r -a devices <<<"${DUNNAGE_VM_QEMU:-}"
 modules=$kernel
 [ -d "$kernel/usr/lib/modules" ] && modules=$kernel/usr
 version=$(ls "$modules/lib/modules")
@@ -90,8 +94,8 @@ boot() {
         -virtfs "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap" \
         -virtfs "local,path=$out,mount_tag=out,security_model=none,multidevs=remap" \
         -kernel "$kernel/boot/vmlinuz-$version" -initrd "$work/initrd.cpio" \
-        -append "console=ttyS0 quiet panic=-1 mitigations=off apparmor=0 tsc=reliable tsc_early_khz=$khz psi=1 cgroup_no_v1=all" \
-        </dev/null >"$out/console" 2>&1 &
+        -append "console=ttyS0 quiet panic=-1 mitigations=off apparmor=0 tsc=reliable tsc_early_khz=$khz psi=1 cgroup_no_v1=all ${DUNNAGE_VM_APPEND:-}" \
+        "${devices[@]}" </dev/null >"$out/console" 2>&1 &
     qemu=$!
     for _ in {1..120}; do
         grep -q GUEST-READY "$out/console" && return 0

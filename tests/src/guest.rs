@@ -17,6 +17,12 @@ pub struct Guest {
 /// it leaves files. An error where the guest did not come up or did not finish; the command's own
 /// status is in [`Guest::status`].
 pub fn run(command: &str, limit: Duration) -> Result<Guest> {
+    run_on(&[], command, limit)
+}
+
+/// The same on another kernel or with further devices: `machine` has the variables that
+/// `tests/setup/vm.sh` describes.
+pub fn run_on(machine: &[(&str, &str)], command: &str, limit: Duration) -> Result<Guest> {
     let folder = own_folder("guest")?;
     let guest = Guest {
         folder: folder.clone(),
@@ -25,7 +31,8 @@ pub fn run(command: &str, limit: Duration) -> Result<Guest> {
     script
         .arg(&folder)
         .arg(limit.as_secs().to_string())
-        .arg(command);
+        .arg(command)
+        .envs(machine.iter().copied());
     let output = script.output().context("start tests/setup/vm.sh")?;
     let said = || String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(

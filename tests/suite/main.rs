@@ -10,6 +10,7 @@ mod cost;
 mod demo;
 mod device_engines;
 mod devices;
+mod devices_vm;
 mod engines;
 mod hostile;
 mod layouts;

@@ -13,6 +13,8 @@ mod hostile;
 mod idxd;
 #[path = "fpgas/qat.rs"]
 mod qat;
+#[path = "fpgas/qemu.rs"]
+mod qemu;
 #[path = "fpgas/rules.rs"]
 mod rules;
 #[path = "fpgas/vfio.rs"]

@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// The longest answer taken for a one-line fact of the host, in bytes: a page, as sysfs writes it.
 pub const FACT_LIMIT: usize = 4096;
 
+/// How often a path is resolved anew because of a rename elsewhere, before that is an error.
+const RACES_LIMIT: u32 = 1000;
+
 /// The directory that stands in front of every host path (`--host-root DIR`), `/` by default.
 ///
 /// Under another root than `/` every method that opens something resolves symbolic links inside
@@ -161,10 +164,16 @@ impl HostRoot {
         let how = OpenHow::new()
             .flags(flags | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        match openat2(&root, &relative, how) {
-            Ok(descriptor) => Ok(Some(File::from(descriptor))),
-            Err(Errno::ENOSYS) => Ok(None),
-            Err(errno) => Err(errno.into()),
+        let mut tries = 0;
+        loop {
+            match openat2(&root, &relative, how) {
+                Ok(descriptor) => return Ok(Some(File::from(descriptor))),
+                Err(Errno::ENOSYS) => return Ok(None),
+                // Something was renamed or mounted, anywhere on the machine, while a `..` was
+                // followed: the kernel cannot tell whether it stayed inside, and asks for another try.
+                Err(Errno::EAGAIN) if tries < RACES_LIMIT => tries += 1,
+                Err(errno) => return Err(errno.into()),
+            }
         }
     }
 }
@@ -224,6 +233,32 @@ mod tests {
     }
 
     #[test]
+    fn a_rename_elsewhere_hides_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        fs::write(dir.path().join("fact"), "here").unwrap();
+        symlink("../../fact", dir.path().join("a/b/link")).unwrap();
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("x"), "").unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    for (from, to) in [("x", "y"), ("y", "x")] {
+                        fs::rename(other.path().join(from), other.path().join(to)).unwrap();
+                    }
+                }
+            });
+            let root = HostRoot::new(dir.path());
+            let lost = (0..20_000)
+                .filter(|_| root.fact("/a/b/link").is_none())
+                .count();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(lost, 0);
+        });
+    }
+
+    #[test]
     fn listings_are_sorted_and_bounded() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["b", "c", "a"] {
@@ -246,7 +281,7 @@ mod tests {
         assert!(own.fact("/proc/sys/kernel/osrelease").is_some());
         assert!(own.locate("/dev/null").unwrap().metadata.len() == 0);
         assert_eq!(
-            own.locate("/proc/self/../self/stat")
+            own.locate("/proc/self/stat")
                 .unwrap()
                 .path
                 .file_name()

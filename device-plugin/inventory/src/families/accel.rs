@@ -5,10 +5,10 @@ use super::class_device::{self, Group, line, numbered};
 use super::pci_names::PciNames;
 use super::{Family, Found};
 use crate::config::Config;
-use crate::device::{Device, Health, Kind, Role};
+use crate::device::{Device, Driver, Health, Kind, Role};
 use crate::nodes;
 use dunnage_host::HostRoot;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Every device of the kernel's accel class: NPUs and the like.
 pub(super) struct Accel;
@@ -18,6 +18,10 @@ const CLASS: &str = "/sys/class/accel";
 
 /// Drivers whose devices have a family of their own.
 const OTHERS: [&str; 1] = ["habanalabs"];
+
+/// Drivers that put the nodes of several cores under a device of their own, to which no driver is
+/// bound: that device's name, and the driver.
+const GATHERED: [(&str, &str); 1] = [("rknn", "rocket")];
 
 /// What the drivers' device is, for those whose kernel name says little to people.
 const SORTS: [(&str, &str); 6] = [
@@ -48,7 +52,15 @@ impl Family for Accel {
 
 /// The devices of one parent: usually one, with qaic one a partition.
 fn of_group(host: &HostRoot, names: &PciNames, group: &Group) -> Vec<Device> {
-    let base = group.parent.describe(host, names, "accel", Kind::Npu);
+    let mut base = group.parent.describe(host, names, "accel", Kind::Npu);
+    let gathered = GATHERED
+        .iter()
+        .find(|(name, _)| *name == group.parent.name)
+        .map(|(_, driver)| Driver {
+            name: (*driver).into(),
+            version: None,
+        });
+    base.driver = base.driver.or(gathered);
     let driver = base.driver.as_ref().map(|driver| driver.name.clone());
     if driver
         .as_deref()
@@ -93,7 +105,10 @@ fn complete(host: &HostRoot, group: &Group, member: &str, device: &mut Device) {
     if let Some(sort) = sort {
         device.attributes.insert("sort", sort);
     }
-    device.firmware = firmware(host, directory, &device.id);
+    device.firmware = firmware(host, group, member);
+    if let Some(file) = debug_fact(host, group, member, "fw_name") {
+        device.attributes.insert("firmware.file", file);
+    }
     for (file, attribute) in [("device_type", "device_type"), ("sched_mode", "sched_mode")] {
         if let Some(fact) = line(host, directory.join(file)) {
             device.attributes.insert(attribute, fact);
@@ -101,8 +116,18 @@ fn complete(host: &HostRoot, group: &Group, member: &str, device: &mut Device) {
     }
 }
 
-/// `fw_version` of amdxdna beside the device, of the Intel NPU in debugfs (for root alone).
-fn firmware(host: &HostRoot, directory: &Path, id: &str) -> Option<String> {
-    let debug: PathBuf = Path::new("/sys/kernel/debug/accel").join(id);
-    line(host, directory.join("fw_version")).or_else(|| line(host, debug.join("fw_version")))
+/// `fw_version` of amdxdna beside the device, of newer drivers of the Intel NPU in debugfs.
+fn firmware(host: &HostRoot, group: &Group, member: &str) -> Option<String> {
+    line(host, group.parent.directory.join("fw_version"))
+        .or_else(|| debug_fact(host, group, member, "fw_version"))
+}
+
+/// A fact in debugfs, for root alone: the folder is called by the address, before kernel 6.7 by the
+/// number.
+fn debug_fact(host: &HostRoot, group: &Group, member: &str, file: &str) -> Option<String> {
+    let root = Path::new("/sys/kernel/debug/accel");
+    let number = member.trim_start_matches("accel");
+    [group.parent.id(), number]
+        .iter()
+        .find_map(|folder| line(host, root.join(folder).join(file)))
 }

@@ -68,6 +68,16 @@ impl Parent {
         self.pci.as_deref().unwrap_or(&self.name)
     }
 
+    /// The vendor of a device that is on no bus with ids: the one in the device tree, else the
+    /// driver's name, else the first part of the device's.
+    fn maker(&self, host: &HostRoot) -> String {
+        compatible_vendor(host, &self.directory)
+            .or_else(|| Some(self.driver(host)?.name))
+            .or_else(|| Some(self.name.split('.').next()?.to_owned()))
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "unknown".into())
+    }
+
     /// A device with everything that any class can tell: identity, place, driver, model by the PCI
     /// ids, NUMA node, and whether the kernel can wake it.
     pub(super) fn describe(
@@ -83,7 +93,7 @@ impl Parent {
             .and_then(|address| pci::place(host, address));
         let vendor = match &place {
             Some(place) => super::pci_names::vendor_word(place.vendor),
-            None => compatible_vendor(host, &self.directory).unwrap_or_else(|| "unknown".into()),
+            None => self.maker(host),
         };
         let mut device = Device::new(self.id(), family, kind, vendor);
         if self.name != device.id {

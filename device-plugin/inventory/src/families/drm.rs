@@ -7,6 +7,7 @@ use crate::device::{Device, Health, Kind, Node, Role};
 use crate::{nodes, pci};
 use dunnage_host::HostRoot;
 use dunnage_model::gap::Gap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// One device with the nodes that its DRM driver made.
@@ -14,8 +15,11 @@ use std::path::{Path, PathBuf};
 pub(super) struct Unit {
     /// The device.
     pub(super) parent: Parent,
-    /// The driver's name; empty where none is bound.
+    /// The driver's name; that of the device where none is bound (`vgem`, `vkms`: devices without
+    /// hardware that their modules make).
     pub(super) driver: String,
+    /// Where the driver left a dump of a crash, where it did.
+    pub(super) dump: Option<String>,
     /// Numbers of its cards: 0 of `card0`.
     pub(super) cards: Vec<u32>,
     /// Numbers of its render nodes: 128 of `renderD128`.
@@ -24,14 +28,34 @@ pub(super) struct Unit {
 
 /// All devices with DRM nodes, sorted by id.
 pub(super) fn units(host: &HostRoot) -> (Vec<Unit>, Vec<Gap>) {
-    let ours = |name: &str| {
-        numbered(name, "card").is_some() || numbered(name, "renderD").is_some()
-    };
+    let ours = |name: &str| numbered(name, "card").is_some() || numbered(name, "renderD").is_some();
     let (groups, gaps) = class_device::groups(host, "drm", ours);
-    (groups.into_iter().map(|group| unit(host, group)).collect(), gaps)
+    let dumps = dumps(host);
+    let units = groups
+        .into_iter()
+        .map(|group| unit(host, group, &dumps))
+        .collect();
+    (units, gaps)
 }
 
-fn unit(host: &HostRoot, group: Group) -> Unit {
+/// The dumps that drivers left of crashes (`drivers/base/devcoredump.c`), by the device that
+/// crashed. They go after five minutes, or when somebody has taken them.
+fn dumps(host: &HostRoot) -> BTreeMap<PathBuf, String> {
+    let root = Path::new("/sys/class/devcoredump");
+    let (names, _) = class_device::members(host, root);
+    names
+        .iter()
+        .filter_map(|name| {
+            let failing = Parent::at(host, &root.join(name).join("failing_device"))?;
+            Some((
+                failing.directory,
+                format!("dump at {}/{name}/data", root.display()),
+            ))
+        })
+        .collect()
+}
+
+fn unit(host: &HostRoot, group: Group, dumps: &BTreeMap<PathBuf, String>) -> Unit {
     let with = |prefix: &str| {
         group
             .members
@@ -40,7 +64,8 @@ fn unit(host: &HostRoot, group: Group) -> Unit {
             .collect()
     };
     Unit {
-        driver: driver_name(host, &group.parent).unwrap_or_default(),
+        driver: driver_name(host, &group.parent).unwrap_or_else(|| group.parent.name.clone()),
+        dump: dumps.get(&group.parent.directory).cloned(),
         cards: with("card"),
         renders: with("renderD"),
         parent: group.parent,
@@ -58,9 +83,7 @@ fn driver_name(host: &HostRoot, parent: &Parent) -> Option<String> {
     children
         .iter()
         .filter(|child| numbered(child, "virtio").is_some())
-        .find_map(|child| {
-            pci::last_part(host, &parent.directory.join(child).join("driver"))
-        })
+        .find_map(|child| pci::last_part(host, &parent.directory.join(child).join("driver")))
         .or(Some(name))
 }
 
@@ -91,9 +114,16 @@ impl Unit {
         family: &'static str,
     ) -> Device {
         let mut device = self.parent.describe(host, names, family, Kind::Gpu);
-        if let Some(driver) = device.driver.as_mut().filter(|driver| driver.name != self.driver) {
+        if let Some(driver) = device
+            .driver
+            .as_mut()
+            .filter(|driver| driver.name != self.driver)
+        {
             driver.version = host.fact(Path::new("/sys/module").join(&self.driver).join("version"));
             driver.name.clone_from(&self.driver);
+        }
+        if let Some(dump) = &self.dump {
+            device.attributes.insert("last_hang", dump.clone());
         }
         device.nodes = self.nodes(host);
         device

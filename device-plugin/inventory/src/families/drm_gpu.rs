@@ -9,7 +9,6 @@ use super::drm::{self, Unit};
 use super::pci_names::PciNames;
 use super::{Family, Found};
 use crate::config::Config;
-use crate::device::Device;
 use crate::pci;
 use dunnage_host::HostRoot;
 use dunnage_model::gap::Gap;
@@ -45,7 +44,7 @@ impl Family for DrmGpu {
             }
             match no_gpu(host, unit) {
                 Some(why) => gaps.push(Gap::new(what(unit), why)),
-                None => devices.push(gpu(host, &names, unit)),
+                None => devices.push(unit.describe(host, &names, self.name())),
             }
         }
         gaps.extend(without_driver(host));
@@ -118,12 +117,4 @@ fn without_driver(host: &HostRoot) -> Vec<Gap> {
             )
         })
         .collect()
-}
-
-fn gpu(host: &HostRoot, names: &PciNames, unit: &Unit) -> Device {
-    let mut device = unit.describe(host, names, "drm-gpu");
-    if device.vendor == "unknown" {
-        device.vendor.clone_from(&unit.driver);
-    }
-    device
 }

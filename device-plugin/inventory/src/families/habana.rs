@@ -9,7 +9,7 @@ use super::class_device::{self, Group, line, number, numbered};
 use super::pci_names::PciNames;
 use super::{Family, Found};
 use crate::config::Config;
-use crate::device::{Device, Driver, Health, Kind, Role, Shares};
+use crate::device::{Device, Driver, Health, Kind, Node, Role, Shares};
 use crate::nodes;
 use dunnage_host::HostRoot;
 use std::path::Path;
@@ -23,10 +23,28 @@ const NAME: &str = "habana";
 /// The driver and its module.
 const DRIVER: &str = "habanalabs";
 
-/// The classes, with what the devices and their control nodes are called in each.
-const LAYOUTS: [(&str, &str, &str); 2] = [
-    ("habanalabs", "hl", "hl_controlD"),
-    ("accel", "accel", "accel_controlD"),
+/// Where the driver shows its devices.
+struct Layout {
+    /// The class.
+    class: &'static str,
+    /// What a device is called there, a number behind it.
+    own: &'static str,
+    /// What its control node is called.
+    control: &'static str,
+}
+
+/// The layouts, the older one first.
+const LAYOUTS: [Layout; 2] = [
+    Layout {
+        class: "habanalabs",
+        own: "hl",
+        control: "hl_controlD",
+    },
+    Layout {
+        class: "accel",
+        own: "accel",
+        control: "accel_controlD",
+    },
 ];
 
 /// Facts that are told as they are.
@@ -50,62 +68,40 @@ impl Family for Habana {
     fn scan(&self, host: &HostRoot, _: &Config) -> Found {
         let names = PciNames::default();
         let mut found = Found::default();
-        for (class, own, control) in LAYOUTS {
-            let (groups, gaps) = class_device::groups(host, class, |name| {
-                numbered(name, own).is_some() || numbered(name, control).is_some()
+        for layout in &LAYOUTS {
+            let (groups, gaps) = class_device::groups(host, layout.class, |name| {
+                numbered(name, layout.own).is_some() || numbered(name, layout.control).is_some()
             });
-            let before = found.devices.len();
-            for group in &groups {
-                if let Some(device) = device(host, &names, group, class, own, control) {
-                    found.devices.push(device);
-                }
-            }
+            let devices: Vec<Device> = groups
+                .iter()
+                .filter_map(|group| device(host, &names, group, layout))
+                .collect();
             // The accel class is another family's, and its gaps are told there.
-            if found.devices.len() > before {
+            if !devices.is_empty() {
                 found.gaps.extend(gaps);
             }
+            found.devices.extend(devices);
         }
         found
     }
 }
 
-fn device(
-    host: &HostRoot,
-    names: &PciNames,
-    group: &Group,
-    class: &str,
-    own: &str,
-    control: &str,
-) -> Option<Device> {
+fn device(host: &HostRoot, names: &PciNames, group: &Group, layout: &Layout) -> Option<Device> {
     let member = group
         .members
         .iter()
-        .find(|name| numbered(name, own).is_some())?;
+        .find(|name| numbered(name, layout.own).is_some())?;
     let mut device = group.parent.describe(host, names, NAME, Kind::Npu);
+    let class_of_ours = layout.class == DRIVER;
     let ours = device
         .driver
         .as_ref()
         .is_some_and(|driver| driver.name == DRIVER);
-    if !ours && class != DRIVER {
+    if !ours && !class_of_ours {
         return None;
     }
-    let root = Path::new("/sys/class").join(class);
-    let directory = if class == DRIVER {
-        root.join(member)
-    } else {
-        group.parent.directory.clone()
-    };
     device.aliases.push(member.clone());
-    device
-        .nodes
-        .extend(nodes::of_sysfs(host, root.join(member), Role::Own));
-    let controls = group
-        .members
-        .iter()
-        .filter(|name| numbered(name, control).is_some());
-    device.nodes.extend(
-        controls.filter_map(|name| nodes::of_sysfs(host, root.join(name), Role::Control)),
-    );
+    device.nodes = nodes_of(host, group, layout);
     device.driver = device.driver.or_else(|| {
         Some(Driver {
             name: DRIVER.into(),
@@ -114,8 +110,28 @@ fn device(
     });
     // The driver lets one program compute on a device; the control node is for any number.
     device.shares = Shares::One;
+    let directory = if class_of_ours {
+        Path::new("/sys/class").join(layout.class).join(member)
+    } else {
+        group.parent.directory.clone()
+    };
     describe(host, &directory, &mut device);
     Some(device)
+}
+
+/// The device's own node, and the control node behind it.
+fn nodes_of(host: &HostRoot, group: &Group, layout: &Layout) -> Vec<Node> {
+    let root = Path::new("/sys/class").join(layout.class);
+    [(layout.own, Role::Own), (layout.control, Role::Control)]
+        .iter()
+        .flat_map(|(prefix, role)| {
+            group
+                .members
+                .iter()
+                .filter(|name| numbered(name, prefix).is_some())
+                .filter_map(|name| nodes::of_sysfs(host, root.join(name), *role))
+        })
+        .collect()
 }
 
 fn describe(host: &HostRoot, directory: &Path, device: &mut Device) {
@@ -135,7 +151,11 @@ fn describe(host: &HostRoot, directory: &Path, device: &mut Device) {
     device.firmware = ["firmware.cpucp", "firmware.armcp", "firmware.os"]
         .iter()
         .find_map(|attribute| device.attributes.get(attribute).cloned());
-    if let Some(chip) = device.attributes.get("device_type").and_then(|sort| model(sort)) {
+    if let Some(chip) = device
+        .attributes
+        .get("device_type")
+        .and_then(|sort| model(sort))
+    {
         device.model = Some(chip.into());
     }
     if !matches!(device.health, Health::Unhealthy(_)) {
@@ -187,8 +207,18 @@ mod tests {
     fn each_status_of_the_driver_is_understood() {
         assert_eq!(health(Some("operational")), Health::Healthy);
         assert_eq!(health(Some("Operational")), Health::Healthy);
-        for bad in ["disabled", "malfunction", "needs reset", "in reset", "in device creation", "in reset after device release"] {
-            assert!(matches!(health(Some(bad)), Health::Unhealthy(why) if why.contains(bad)), "{bad}");
+        for bad in [
+            "disabled",
+            "malfunction",
+            "needs reset",
+            "in reset",
+            "in device creation",
+            "in reset after device release",
+        ] {
+            assert!(
+                matches!(health(Some(bad)), Health::Unhealthy(why) if why.contains(bad)),
+                "{bad}"
+            );
         }
         assert!(matches!(health(Some("new word")), Health::Unknown(_)));
         assert!(matches!(health(None), Health::Unknown(_)));

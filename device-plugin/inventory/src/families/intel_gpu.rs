@@ -25,7 +25,10 @@ const NAME: &str = "intel-gpu";
 /// The drivers.
 const DRIVERS: [&str; 2] = ["i915", "xe"];
 
-/// The most that is read of a firmware report in debugfs, in bytes.
+/// The most tiles of a GPU that are asked for their memory; there are two at most today.
+const TILES_LIMIT: usize = 16;
+
+/// The most that is read of a report in debugfs, in bytes.
 const REPORT_LIMIT: usize = 32 << 10;
 
 impl Family for IntelGpu {
@@ -150,8 +153,9 @@ fn tiles(host: &HostRoot, unit: &Unit, device: &mut Device) {
     }
 }
 
-/// Memory on the card, where the driver tells it: `lmem_total_bytes` of Intel's own i915,
-/// `physical_vram_size_bytes` of some versions of xe. A GPU without memory of its own has neither.
+/// Memory on the card: `lmem_total_bytes` of Intel's own i915 and `physical_vram_size_bytes` of some
+/// versions of xe in sysfs, else what the memory managers tell in debugfs (for root alone). A GPU
+/// without memory of its own has none of these.
 fn memory(host: &HostRoot, unit: &Unit) -> Option<Bytes> {
     let of_i915 = unit
         .card_directory()
@@ -165,7 +169,36 @@ fn memory(host: &HostRoot, unit: &Unit) -> Option<Bytes> {
             })
             .reduce(u64::saturating_add)
     };
-    of_i915.or_else(of_xe).filter(|bytes| *bytes > 0).map(Bytes)
+    let managed = || {
+        debug_directories(unit)
+            .iter()
+            .find_map(|root| managed_memory(host, root))
+    };
+    of_i915
+        .or_else(of_xe)
+        .or_else(managed)
+        .filter(|bytes| *bytes > 0)
+        .map(Bytes)
+}
+
+/// `vramN_mm` of xe, a file a tile; the regions `localN` in `i915_gem_objects`.
+fn managed_memory(host: &HostRoot, root: &Path) -> Option<u64> {
+    let of_xe = (0..TILES_LIMIT)
+        .map_while(|tile| report(host, &root.join(format!("vram{tile}_mm"))))
+        .filter_map(|text| manager_size(&text))
+        .reduce(u64::saturating_add);
+    of_xe.or_else(|| {
+        report(host, &root.join("i915_gem_objects"))?
+            .split("local")
+            .skip(1)
+            .filter_map(manager_size)
+            .reduce(u64::saturating_add)
+    })
+}
+
+/// The first `size: N` of a report (`ttm_resource_manager_debug`).
+fn manager_size(text: &str) -> Option<u64> {
+    after(text, "size:")?.parse().ok()
 }
 
 /// The folders `<prefix>N` in `place`.
@@ -292,6 +325,13 @@ mod tests {
     }
 
     #[test]
+    fn memory_managers_tell_their_size() {
+        let xe = "  use_type: 1\n  use_tt: 0\n  size: 12709789696\n  usage: 55349248\n";
+        assert_eq!(manager_size(xe), Some(12_709_789_696));
+        assert_eq!(manager_size("size: much\n"), None);
+    }
+
+    #[test]
     fn an_empty_error_state_is_no_hang() {
         assert_eq!(first_error("No error state collected\n"), None);
         assert_eq!(first_error("no error state collected\n"), None);
@@ -302,7 +342,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_report_can_be_read(text in "\\PC{0,200}") {
-            let _ = (found_version(&text), after(&text, "status:"), first_error(&text));
+            let _ = (manager_size(&text), found_version(&text), after(&text, "status:"), first_error(&text));
         }
     }
 }

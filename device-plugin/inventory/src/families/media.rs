@@ -72,7 +72,9 @@ const DRIVERS: [(&str, Api); 31] = [
 const VIRTUAL: [&str; 2] = ["vicodec", "visl"];
 
 /// How the kernel's name of a node of an unknown codec ends.
-const ENDINGS: [&str; 6] = ["-dec", "-enc", "-decoder", "-encoder", "_dec", "_enc"];
+const ENDINGS: [&str; 8] = [
+    "-dec", "-enc", "_dec", "_enc", "-decoder", "-encoder", " decoder", " encoder",
+];
 
 impl Family for Media {
     fn name(&self) -> &'static str {
@@ -130,22 +132,12 @@ fn codec(
     let api = api(bus.as_deref(), driver.as_deref(), &titles)?;
     let mut device = group.parent.describe(host, names, "media", Kind::Media);
     let known = driver.clone().unwrap_or_default();
-    if device.vendor == "unknown" {
-        device.vendor = vendor(&known).into();
+    if let Some(vendor) = vendor(&known) {
+        device.vendor = vendor.into();
     }
     device.model = device.model.or_else(|| titles.first().cloned());
     device.aliases.extend(group.members.iter().cloned());
-    device.nodes = group
-        .members
-        .iter()
-        .filter_map(|member| nodes::of_sysfs(host, Path::new(CLASS).join(member), Role::Own))
-        .chain(
-            controllers
-                .iter()
-                .filter(|(parent, _)| parent.directory == *directory)
-                .map(|(_, node)| node.clone()),
-        )
-        .collect();
+    device.nodes = nodes_of(host, group, controllers);
     if device.nodes.is_empty() && matches!(device.health, Health::Healthy) {
         device.health = Health::Unknown("sysfs gives no numbers for its nodes".into());
     }
@@ -157,6 +149,19 @@ fn codec(
         device.attributes.insert("virtual", "true".into());
     }
     Some(device)
+}
+
+/// The nodes of the codec, and its media controller's behind them.
+fn nodes_of(host: &HostRoot, group: &Group, controllers: &[(Parent, Node)]) -> Vec<Node> {
+    let own = group
+        .members
+        .iter()
+        .filter_map(|member| nodes::of_sysfs(host, Path::new(CLASS).join(member), Role::Own));
+    let control = controllers
+        .iter()
+        .filter(|(parent, _)| parent.directory == group.parent.directory)
+        .map(|(_, node)| node.clone());
+    own.chain(control).collect()
 }
 
 impl Api {
@@ -186,12 +191,12 @@ fn api(bus: Option<&str>, driver: Option<&str>, titles: &[String]) -> Option<Api
     })
 }
 
-/// Who makes the chips, for drivers of hosts without a device tree.
-fn vendor(driver: &str) -> &'static str {
+/// Who makes the chip, for drivers whose devices stand in no device tree.
+fn vendor(driver: &str) -> Option<&'static str> {
     match driver {
-        "bcm2835-codec" => "broadcom",
-        "vicodec" | "visl" => "linux",
-        _ => "unknown",
+        "bcm2835-codec" => Some("broadcom"),
+        "vicodec" | "visl" => Some("linux"),
+        _ => None,
     }
 }
 

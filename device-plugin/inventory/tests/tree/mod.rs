@@ -13,6 +13,12 @@
 //! `\n`, `\t`, `\\` and `\xNN` stand for bytes; a file's content ends where the line does. Folders
 //! above an entry are made. Device nodes need root and are not made: nodes have no access there.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a tree that cannot be unpacked fails the test"
+)]
+#![allow(dead_code, reason = "no test uses all of it")]
+
 use dunnage_host::HostRoot;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -20,13 +26,13 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A tree on disk; it goes with the value.
-pub struct Tree {
+pub(crate) struct Tree {
     directory: TempDir,
 }
 
 impl Tree {
     /// Unpacks `tests/trees/<name>.tree`.
-    pub fn load(name: &str) -> Tree {
+    pub(crate) fn load(name: &str) -> Tree {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/trees")
             .join(format!("{name}.tree"));
@@ -35,7 +41,7 @@ impl Tree {
     }
 
     /// Unpacks a tree that is given as text.
-    pub fn of(text: &str) -> Tree {
+    pub(crate) fn of(text: &str) -> Tree {
         let tree = Tree {
             directory: tempfile::tempdir().unwrap(),
         };
@@ -44,7 +50,7 @@ impl Tree {
     }
 
     /// Adds entries; a file that is there is written anew.
-    pub fn add(&self, text: &str) {
+    pub(crate) fn add(&self, text: &str) {
         for (number, line) in text.lines().enumerate() {
             self.entry(line)
                 .unwrap_or_else(|| panic!("line {}: {line:?} is no entry", number + 1));
@@ -52,12 +58,12 @@ impl Tree {
     }
 
     /// The host that the tree stands for.
-    pub fn host(&self) -> HostRoot {
+    pub(crate) fn host(&self) -> HostRoot {
         HostRoot::new(self.directory.path())
     }
 
     /// Where `absolute` of the host is on disk.
-    pub fn path(&self, absolute: &str) -> PathBuf {
+    pub(crate) fn path(&self, absolute: &str) -> PathBuf {
         self.directory.path().join(absolute.trim_start_matches('/'))
     }
 
@@ -68,7 +74,9 @@ impl Tree {
         let (kind, rest) = line.split_once(' ')?;
         match kind {
             "F" => {
-                let (path, content) = rest.split_once(" = ").or(Some((rest.strip_suffix(" =")?, "")))?;
+                let (path, content) = rest
+                    .split_once(" = ")
+                    .or_else(|| Some((rest.strip_suffix(" =")?, "")))?;
                 fs::write(self.room(path), unescape(content)?).unwrap();
             }
             "L" => {

@@ -163,9 +163,9 @@ fn from_properties(index: u32, values: &BTreeMap<String, u64>) -> KfdNode {
 
 /// A link to another GPU that is of a sort people ask for.
 fn link(values: &BTreeMap<String, u64>) -> Option<Link> {
-    let over = match values.get("type")? {
-        &XGMI => "xgmi",
-        &PCI_EXPRESS => "pcie",
+    let over = match *values.get("type")? {
+        XGMI => "xgmi",
+        PCI_EXPRESS => "pcie",
         _ => return None,
     };
     let to = u32::try_from(*values.get("node_to")?).ok()?;

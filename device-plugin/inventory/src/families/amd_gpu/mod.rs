@@ -34,8 +34,9 @@ const DRIVER: &str = "amdgpu";
 const PARTITION: &str = "amdgpu_xcp_";
 
 /// Firmware versions in `fw_version/` that are told, and the attribute of each.
-const FIRMWARE: [(&str, &str); 7] = [
+const FIRMWARE: [(&str, &str); 8] = [
     ("mec_fw_version", "firmware.mec"),
+    ("mes_fw_version", "firmware.mes"),
     ("rlc_fw_version", "firmware.rlc"),
     ("sdma_fw_version", "firmware.sdma"),
     ("smc_fw_version", "firmware.smc"),
@@ -44,11 +45,15 @@ const FIRMWARE: [(&str, &str); 7] = [
     ("vcn_fw_version", "firmware.vcn"),
 ];
 
-/// Other one-line facts in the device's directory, and the attribute of each.
-const FACTS: [(&str, &str); 5] = [
+/// How a GPU is divided, which its partitions share.
+const PARTITIONS: [(&str, &str); 3] = [
     ("current_compute_partition", "partition.compute"),
     ("current_memory_partition", "partition.memory"),
     ("available_compute_partition", "partition.available"),
+];
+
+/// Other one-line facts in the device's directory, and the attribute of each.
+const FACTS: [(&str, &str); 2] = [
     ("mem_info_vram_vendor", "memory.vendor"),
     ("xgmi_device_id", "xgmi.device"),
 ];
@@ -61,9 +66,8 @@ impl Family for AmdGpu {
     fn scan(&self, host: &HostRoot, _: &Config) -> Found {
         let (units, mut gaps) = drm::units(host);
         let names = PciNames::default();
-        let ours: Vec<&Unit> = units.iter().filter(|unit| is_ours(unit)).collect();
         let broken = drm::without_nodes(host, &names, &units, DRIVER, NAME);
-        if ours.is_empty() && broken.is_empty() {
+        if broken.is_empty() && !units.iter().any(is_ours) {
             return Found::default();
         }
         let (topology, more) = kfd::read(host);
@@ -75,32 +79,43 @@ impl Family for AmdGpu {
                 "KFD knows GPUs and has no node: compute by ROCm will not work",
             ));
         }
-        let mut devices = Vec::new();
-        let mut places = BTreeMap::new();
-        for unit in ours {
-            let node = topology.iter().find(|node| is_of(node, unit));
-            let made = if unit.parent.name.starts_with(PARTITION) {
-                node.map(|node| partition(host, unit, node, &units))
-            } else {
-                Some(whole(host, &names, unit, node))
-            };
-            let Some(mut device) = made else { continue };
-            if let Some(node) = node {
-                places.insert(node.index, device.id.clone());
-                compute(&mut device, node, control.as_ref());
-            }
-            devices.push((device, node));
-        }
-        let devices = devices
-            .into_iter()
-            .map(|(mut device, node)| {
-                device.peers = node.map(|node| peers(node, &places)).unwrap_or_default();
-                device
-            })
-            .chain(broken)
-            .collect();
+        let mut devices = devices(host, &names, &units, &topology, control.as_ref());
+        devices.extend(broken);
         Found { devices, gaps }
     }
+}
+
+/// The GPUs and the partitions in use, joined with what KFD tells, and with each other by its links.
+fn devices(
+    host: &HostRoot,
+    names: &PciNames,
+    units: &[Unit],
+    topology: &[kfd::KfdNode],
+    control: Option<&Node>,
+) -> Vec<Device> {
+    let mut found = Vec::new();
+    let mut places = BTreeMap::new();
+    for unit in units.iter().filter(|unit| is_ours(unit)) {
+        let node = topology.iter().find(|node| is_of(node, unit));
+        let made = if unit.parent.name.starts_with(PARTITION) {
+            node.map(|node| partition(host, unit, node, units))
+        } else {
+            Some(whole(host, names, unit, node))
+        };
+        let Some(mut device) = made else { continue };
+        if let Some(node) = node {
+            places.insert(node.index, device.id.clone());
+            compute(&mut device, node, control);
+        }
+        found.push((device, node));
+    }
+    found
+        .into_iter()
+        .map(|(mut device, node)| {
+            device.peers = node.map(|node| peers(node, &places)).unwrap_or_default();
+            device
+        })
+        .collect()
 }
 
 /// Whether the driver of the nodes is amdgpu, or they are those of a partition.
@@ -132,34 +147,36 @@ fn whole(host: &HostRoot, names: &PciNames, unit: &Unit, node: Option<&kfd::KfdN
     if let Some(serial) = line(host, directory.join("unique_id")) {
         device.aliases.push(serial);
     }
-    device.firmware = line(host, directory.join("vbios_version"));
-    for (file, attribute) in FIRMWARE {
-        if let Some(version) = line(host, directory.join("fw_version").join(file)) {
-            device.attributes.insert(attribute, version);
-        }
-    }
-    for (file, attribute) in FACTS {
-        if let Some(fact) = line(host, directory.join(file)) {
-            device.attributes.insert(attribute, fact);
-        }
-    }
+    versions(host, directory, &mut device);
+    facts(host, directory, &FACTS, &mut device);
+    facts(host, directory, &PARTITIONS, &mut device);
+    device.memory = number(host, directory.join("mem_info_vram_total")).map(Bytes);
     if let Some(total) = number(host, directory.join("mem_info_gtt_total")) {
         device.attributes.insert("memory.gtt", total.to_string());
     }
-    let divided = device
-        .attributes
-        .get("partition.compute")
-        .is_some_and(|mode| mode != "SPX");
-    if divided {
+    let mode = device.attributes.get("partition.compute");
+    if mode.is_some_and(|mode| mode != "SPX") {
         device.attributes.insert("partition.index", "0".into());
-    }
-    device.memory = number(host, directory.join("mem_info_vram_total")).map(Bytes);
-    if divided {
         // The driver's figure is the whole GPU's; KFD tells the partition's own.
         device.memory = node.and_then(|node| node.memory).or(device.memory);
     }
     health::examine(host, directory, &mut device);
     device
+}
+
+/// The versions of the video BIOS and of the firmware of the parts.
+fn versions(host: &HostRoot, directory: &Path, device: &mut Device) {
+    device.firmware = line(host, directory.join("vbios_version"));
+    facts(host, &directory.join("fw_version"), &FIRMWARE, device);
+}
+
+/// One-line files as attributes.
+fn facts(host: &HostRoot, directory: &Path, files: &[(&str, &'static str)], device: &mut Device) {
+    for (file, attribute) in files {
+        if let Some(fact) = line(host, directory.join(file)) {
+            device.attributes.insert(attribute, fact);
+        }
+    }
 }
 
 /// A further partition.
@@ -187,11 +204,7 @@ fn partition(host: &HostRoot, unit: &Unit, node: &kfd::KfdNode, units: &[Unit]) 
             .pci
             .as_deref()
             .and_then(|address| pci::place(host, address));
-        for (file, attribute) in &FACTS[..3] {
-            if let Some(fact) = line(host, directory.join(file)) {
-                device.attributes.insert(attribute, fact);
-            }
-        }
+        facts(host, directory, &PARTITIONS, &mut device);
         health::examine(host, directory, &mut device);
     } else {
         device.health = Health::Unknown("the GPU that it is a part of was not found".into());

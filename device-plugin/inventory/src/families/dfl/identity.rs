@@ -1,7 +1,9 @@
 //! What a port and its card are: the ids of function and interface, vendor and model.
 
 use crate::device::PciPlace;
-use dunnage_host::HostRoot;
+use dunnage_host::{FACT_LIMIT, HostRoot};
+use nix::errno::Errno;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// The most parts of a management engine that are searched for its region.
@@ -12,6 +14,8 @@ const PARTS_LIMIT: usize = 1024;
 pub(super) enum Identity {
     /// There is no such file, or it is empty: not every region has an interface id.
     Absent,
+    /// The file is there and cannot be read: the driver answers EBUSY while a port is disabled.
+    Unreadable,
     /// Something else than 32 hexadecimal digits.
     Malformed,
     /// Every bit is set: what a read from hardware that does not answer gives.
@@ -23,8 +27,12 @@ pub(super) enum Identity {
 impl Identity {
     /// Reads the file `path`.
     pub(super) fn read(host: &HostRoot, path: &Path) -> Identity {
-        host.fact(path)
-            .map_or(Identity::Absent, |text| Identity::parse(&text))
+        match host.read(path, FACT_LIMIT) {
+            Ok(bytes) => Identity::parse(&String::from_utf8_lossy(&bytes)),
+            Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => Identity::Unreadable,
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => Identity::Malformed,
+            Err(_) => Identity::Absent,
+        }
     }
 
     /// Of the text of such a file.

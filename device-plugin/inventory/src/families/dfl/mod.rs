@@ -230,6 +230,10 @@ fn health(
     }
     match afu {
         Identity::Known(_) => Health::Healthy,
+        Identity::Unreadable => Health::Unhealthy(
+            "the port is disabled: it failed to come out of a reset, or is being reprogrammed"
+                .to_owned(),
+        ),
         Identity::Malformed => Health::Unknown("afu_id is not 32 hexadecimal digits".to_owned()),
         _ => Health::Unknown(
             "no accelerator function answers behind this port (it has no afu_id)".to_owned(),
