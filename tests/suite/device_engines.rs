@@ -3,24 +3,27 @@
 //! nothing.
 
 use anyhow::{Context, Result, ensure};
+use dunnage_tests::cgroups::mounts;
+use dunnage_tests::guest;
 use dunnage_tests::machine::machine;
 use dunnage_tests::probe::Seen;
 use dunnage_tests::rack::engines::{
     BundleInside, ContainerdInside, DockerInside, PodmanInside, Runs, newer,
 };
-use dunnage_tests::rack::{GROUPS, Rack};
+use dunnage_tests::rack::{GROUPS, Rack, binary};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The device that is given: the second GPU, which the host calls renderD129 and card1.
 const GIVEN: &str = "0000:03:00.0";
 /// Its numbers.
-const OWN: [(u64, u64); 2] = [(10, 229), (4, 42)];
+const OWN: [(u64, u64); 2] = [(10, 237), (4, 42)];
 /// Those of the others, and of a device that is in no rack.
-const OTHERS: [(u64, u64); 4] = [(4, 40), (4, 41), (4, 45), (10, 237)];
+const OTHERS: [(u64, u64); 4] = [(4, 40), (4, 41), (4, 45), (10, 229)];
 /// The others' numbers as the probe takes them.
-const TRIES: [&str; 4] = ["4:40", "4:41", "4:45", "10:237"];
+const TRIES: [&str; 4] = ["4:40", "4:41", "4:45", "10:229"];
 /// All numbers.
-const ALL: [&str; 6] = ["10:229", "4:42", "4:40", "4:41", "4:45", "10:237"];
+const ALL: [&str; 6] = ["10:237", "4:42", "4:40", "4:41", "4:45", "10:229"];
 
 /// What is seen of the device, whatever the engine.
 fn expected() -> Value {
@@ -57,8 +60,9 @@ fn through(engine: &dyn Runs, options: &[String], expected: &Value) -> Result<()
         "who asks for nothing has {}",
         nothing.0
     );
-    nothing.refused(&OTHERS)?;
-    nothing.refused(&OWN)?;
+    let none = "who asks for nothing";
+    nothing.refused(&OTHERS).context(none)?;
+    nothing.refused(&OWN).context(none)?;
 
     engine.keep("dn-kept", options)?;
     let looked = look(engine, &expected["nodes"]).and_then(|()| {
@@ -73,6 +77,33 @@ fn look(engine: &dyn Runs, nodes: &Value) -> Result<()> {
     let seen = Seen::parse(&engine.inside("dn-kept", &TRIES)?)?;
     ensure!(seen.0["nodes"] == *nodes, "inside: {}", seen.0["nodes"]);
     seen.refused(&OTHERS)
+}
+
+/// Two GPUs at once, through CDI, where each name is applied by itself.
+fn together(engine: &dyn Runs, options: &[String], how: &str) -> Result<()> {
+    let seen = Seen::parse(&engine.once(options, &[])?)?;
+    let nodes: Vec<(Value, Value, Value)> = seen.0["nodes"]
+        .as_array()
+        .context("nodes")?
+        .iter()
+        .map(|node| {
+            (
+                node["path"].clone(),
+                node["minor"].clone(),
+                node["open"].clone(),
+            )
+        })
+        .collect();
+    let node =
+        |name: &str, minor: u64| (json!(format!("/dev/dri/{name}")), json!(minor), json!("ok"));
+    let both = [
+        node("card0", 40),
+        node("card1", 42),
+        node("renderD128", 41),
+        node("renderD129", 237),
+    ];
+    ensure!(nodes == both, "two GPUs {how}: {nodes:?}");
+    Ok(())
 }
 
 /// An unprivileged user opens the nodes.
@@ -105,7 +136,7 @@ fn devices_docker_without_cdi() -> Result<()> {
     let _alone = machine()?;
     let rack = Rack::start("rack")?;
     let docker = DockerInside::start(&rack, None, "docker-old", &[])?;
-    let options = rack.options(GIVEN, "docker")?;
+    let options = rack.options(&[GIVEN], "docker")?;
     named(
         &docker,
         "by options",
@@ -121,10 +152,20 @@ fn devices_docker_with_cdi() -> Result<()> {
     rack.write_specs(false)?;
     let tree = newer("sid", &["docker.io", "docker-cli", "containerd"])?;
     let docker = DockerInside::start(&rack, Some(&tree), "docker-new", &[])?;
-    let cdi = rack.options(GIVEN, "docker_cdi")?;
+    let cdi = rack.options(&[GIVEN], "docker_cdi")?;
     named(&docker, "by CDI", through(&docker, &cdi, &expected()))?;
     named(&docker, "by CDI as a user", unprivileged(&docker, &cdi))?;
-    let options = rack.options(GIVEN, "docker")?;
+    together(
+        &docker,
+        &rack.options(&["intel.com/gpu=0", GIVEN], "docker_cdi")?,
+        "by their names",
+    )?;
+    together(
+        &docker,
+        &["--device=intel.com/gpu=all".to_owned()],
+        "by the name of all",
+    )?;
+    let options = rack.options(&[GIVEN], "docker")?;
     named(
         &docker,
         "by options",
@@ -138,7 +179,7 @@ fn devices_podman() -> Result<()> {
     let rack = Rack::start("rack")?;
     rack.write_specs(true)?;
     let podman = PodmanInside::start(&rack)?;
-    let options = rack.options(GIVEN, "podman")?;
+    let options = rack.options(&[GIVEN], "podman")?;
     named(
         &podman,
         "by options",
@@ -151,7 +192,7 @@ fn devices_podman() -> Result<()> {
     for node in without_groups["nodes"].as_array_mut().context("nodes")? {
         node["gid"] = json!(0);
     }
-    let cdi = rack.options(GIVEN, "podman_cdi")?;
+    let cdi = rack.options(&[GIVEN], "podman_cdi")?;
     named(&podman, "by CDI", through(&podman, &cdi, &without_groups))?;
     named(&podman, "by CDI as a user", unprivileged(&podman, &cdi))
 }
@@ -163,11 +204,11 @@ fn devices_containerd() -> Result<()> {
     rack.write_specs(false)?;
     let tree = newer("sid", &["containerd"])?;
     let new = ContainerdInside::start(&rack, Some(&tree), "ctr-new")?;
-    let cdi = rack.options(GIVEN, "ctr")?;
+    let cdi = rack.options(&[GIVEN], "ctr")?;
     named(&new, "by CDI", through(&new, &cdi, &expected()))?;
     drop(new);
     let old = ContainerdInside::start(&rack, None, "ctr-old")?;
-    let mut options = rack.options(GIVEN, "ctr_runtime")?;
+    let mut options = rack.options(&[GIVEN], "ctr_runtime")?;
     let wrapper = rack.wrapper()?.display().to_string();
     let program = options
         .iter()
@@ -188,4 +229,57 @@ fn devices_runc_bundle() -> Result<()> {
         "by its bundle",
         through(&runc, &options, &expected()),
     )
+}
+
+#[test]
+fn devices_crun_bundle() -> Result<()> {
+    let _alone = machine()?;
+    if mounts()?.layout != "v2" {
+        // crun refuses every other layout; the virtual machine has this one.
+        return Ok(());
+    }
+    let rack = Rack::start("rack")?;
+    let options = ["--device".to_owned(), GIVEN.to_owned()];
+    let crun = BundleInside::new(&rack, "crun");
+    named(
+        &crun,
+        "by its bundle",
+        through(&crun, &options, &expected()),
+    )
+}
+
+/// What of this runs in the guest as well, where device rules are eBPF programs and no lists.
+const IN_THE_GUEST: [&str; 6] = [
+    "device_engines::devices_runc_bundle",
+    "device_engines::devices_crun_bundle",
+    "device_engines::devices_docker_without_cdi",
+    "device_engines::devices_docker_with_cdi",
+    "device_engines::devices_podman",
+    "device_engines::devices_containerd",
+];
+
+#[test]
+fn devices_on_pure_v2_in_a_virtual_machine() -> Result<()> {
+    let _alone = machine()?;
+    // The guest sees the host's files; it compiles and downloads nothing.
+    dunnage_tests::probe::image()?;
+    newer("sid", &["docker.io", "docker-cli", "containerd"])?;
+    let quoted = |path: &std::path::Path| format!("'{}'", path.display());
+    let command = format!(
+        "export DUNNAGE_TESTS_EMULATED=1 DUNNAGE_DEVICES_BIN={} CARGO_TARGET_DIR={}; cd /out; \
+         {} --test-threads=1 --exact {} >suite.output 2>&1",
+        quoted(&binary()?.canonicalize()?),
+        quoted(&dunnage_tests::target().canonicalize()?),
+        quoted(&std::env::current_exe()?),
+        IN_THE_GUEST.join(" ")
+    );
+    let guest = guest::run(&command, Duration::from_secs(600))?;
+    let output = guest.file("suite.output")?;
+    let expected = format!("{} passed; 0 failed", IN_THE_GUEST.len());
+    ensure!(
+        guest.status()? == 0 && output.contains(&expected),
+        "in the guest, status {}:\n{output}",
+        guest.status()?
+    );
+    Ok(())
 }

@@ -352,7 +352,9 @@ impl<'r> BundleInside<'r> {
             "mounts": [
                 {"destination": "/proc", "type": "proc", "source": "proc"},
                 {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]}],
-            "linux": {"cgroupsPath": format!("/dunnage-tests/{name}"), "namespaces": namespaces}
+            "linux": {"cgroupsPath": format!("/dunnage-tests/{name}"), "namespaces": namespaces,
+                // As `runc spec` and `crun spec` write it: without, crun allows every device.
+                "resources": {"devices": [{"allow": false, "access": "rwm"}]}}
         });
         std::fs::write(bundle.join("config.json"), config.to_string())?;
         if !options.is_empty() {

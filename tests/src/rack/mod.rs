@@ -5,7 +5,7 @@
 //! | device | driver | nodes |
 //! | --- | --- | --- |
 //! | Intel GPU 0000:00:02.0 | i915 | card0 4:40, renderD128 4:41 |
-//! | Intel GPU 0000:03:00.0 | xe | card1 4:42, renderD129 10:229 |
+//! | Intel GPU 0000:03:00.0 | xe | card1 4:42, renderD129 10:237 |
 //! | Intel NPU 0000:00:0b.0 | intel_vpu | accel0 4:45, root's alone |
 
 pub mod engines;
@@ -90,24 +90,25 @@ impl Rack {
         scan(&HostRoot::new(self.root()), &Config::default())
     }
 
-    /// The CDI specifications of the tree; those for engines that read no version after 0.5.0 where
-    /// `old`.
-    pub fn specs(&self, old: bool) -> Result<Vec<Spec>> {
+    /// The CDI specifications of the tree.
+    pub fn specs(&self) -> Result<Vec<Spec>> {
         let host = HostRoot::new(self.root());
         let (specs, gaps) = specs(&host, &self.inventory(), &Options::default());
         ensure!(gaps.is_empty(), "{gaps:?}");
-        let suitable = |spec: Spec| if old { spec.without_groups() } else { spec };
-        Ok(specs.into_iter().map(suitable).collect())
+        Ok(specs)
     }
 
-    /// Writes the specifications to /etc/cdi of the view.
+    /// Has `dunnage-devices cdi` write the specifications, into /etc/cdi of the view in the end.
     pub fn write_specs(&self, old: bool) -> Result<()> {
-        for spec in self.specs(old)? {
-            let file = self.folder.join(spec.file_name());
-            fs::write(&file, spec.to_json())?;
-            let status = self.command("cp").arg(&file).arg("/etc/cdi/").status()?;
-            ensure!(status.success(), "copy {}", file.display());
-        }
+        let folder = self.place("cdi")?.display().to_string();
+        let mut words = vec!["cdi", "--output", &folder];
+        words.extend(old.then_some("--without-groups"));
+        self.devices(&words)?;
+        let status = self
+            .command("cp")
+            .args(["--recursive", &format!("{folder}/."), "/etc/cdi/"])
+            .status()?;
+        ensure!(status.success(), "copy {folder}");
         Ok(())
     }
 
@@ -126,9 +127,11 @@ impl Rack {
         serde_json::from_str(&output).with_context(|| format!("its output {output:?}"))
     }
 
-    /// The options that `dunnage-devices docker` shows under `key` for a device.
-    pub fn options(&self, device: &str, key: &str) -> Result<Vec<String>> {
-        let document = self.devices(&["docker", "--device", device])?;
+    /// The options that `dunnage-devices docker` shows under `key` for these devices.
+    pub fn options(&self, devices: &[&str], key: &str) -> Result<Vec<String>> {
+        let mut words = vec!["docker"];
+        words.extend(devices.iter().flat_map(|device| ["--device", device]));
+        let document = self.devices(&words)?;
         let options = document[key]
             .as_array()
             .with_context(|| format!("no {key} in {document}"))?;
@@ -220,7 +223,7 @@ const FUNCTIONS: &[Function] = &[
         driver: "xe",
         nodes: &[
             ("drm", "card1", (4, 42), "dri", 0o660, GROUPS[1]),
-            ("drm", "renderD129", (10, 229), "dri", 0o660, GROUPS[0]),
+            ("drm", "renderD129", (10, 237), "dri", 0o660, GROUPS[0]),
         ],
     },
     Function {
