@@ -31,6 +31,10 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    // NVML may hang or crash: it is asked by a second process of this program.
+    if let Some(code) = dunnage_inventory::families::nvidia::serve_nvml_probe_if_asked() {
+        return code;
+    }
     let cli = Cli::parse();
     let context = Context::new(HostRoot::new(cli.host_root), cli.json, &cli.devices);
     match context.and_then(|context| commands::run(&context, &cli.devices)) {

@@ -2,6 +2,7 @@
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use dunnage_device_plugin::cli::DevicesArgs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -94,6 +95,8 @@ pub(crate) enum Command {
     /// Needs the right to make cgroups, as root has it. Cleans up behind itself. Exits with 0 where
     /// the verdict was right, else with 1.
     Demo(DemoArgs),
+    /// Show the accelerators of this host and give them to containers
+    Devices(DevicesArgs),
     /// Show what works on this host and what does not, with the reason and the remedy
     Doctor,
     /// Print the completion script of a shell

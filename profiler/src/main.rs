@@ -15,6 +15,10 @@ const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    // NVML may hang or crash: it is asked by a second process of this program.
+    if let Some(code) = dunnage_inventory::families::nvidia::serve_nvml_probe_if_asked() {
+        return code;
+    }
     let cli = cli::Cli::parse();
     commands::diagnostics::start(&cli);
     match commands::run(&cli) {

@@ -54,9 +54,9 @@ pub struct Observation {
     /// The host.
     pub host: Host,
     /// The state when the window opened.
-    pub before: Snapshot,
+    pub before: Arc<Snapshot>,
     /// The state when it closed.
-    pub after: Snapshot,
+    pub after: Arc<Snapshot>,
     /// Scheduling as accounted in the kernel; `None` where the eBPF part does not run.
     pub sched: Option<SchedWindow>,
     /// Traffic by the sockets' cgroup; `None` where the eBPF part does not run.

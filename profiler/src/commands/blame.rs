@@ -18,6 +18,7 @@ const HARM: u8 = 3;
 const FIRST_LOOK: Duration = Duration::from_millis(100);
 /// Limits decide what a verdict says, pressure takes the place of eBPF where there is none; the rest is for `ps`.
 const WANT: Want = Want {
+    cpu_modes: false,
     memory: false,
     io: false,
     pressure: true,

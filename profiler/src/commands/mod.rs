@@ -2,6 +2,7 @@
 
 mod blame;
 mod demo;
+mod devices;
 pub(crate) mod diagnostics;
 mod doctor;
 mod output;
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Ps(args)) => ps::run(global, args),
         Some(Command::Blame(args)) => blame::run(global, args),
         Some(Command::Demo(args)) => demo::run(global, args),
+        Some(Command::Devices(args)) => devices::run(global, args),
         Some(Command::Doctor) => doctor::run(global),
         Some(Command::Completions(args)) => reference::completions(args),
         Some(Command::Man(args)) => reference::man(args),

@@ -18,6 +18,7 @@ use dunnage_model::observation::{
 };
 use dunnage_model::units::Nanos;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Two windows share a snapshot where the second begins at most this long after the first ended.
@@ -56,12 +57,12 @@ pub struct Collector {
     notices: Vec<Gap>,
     /// Cgroups were made or removed in the last window.
     changed: bool,
-    last: Option<Snapshot>,
+    last: Option<Arc<Snapshot>>,
 }
 
 /// What one boundary between two windows gives.
 struct Boundary {
-    snapshot: Snapshot,
+    snapshot: Arc<Snapshot>,
     sched: Option<SchedWindow>,
     sockets: Option<Vec<SocketTraffic>>,
 }
@@ -201,7 +202,7 @@ impl Collector {
             sched,
             sockets,
         } = self.boundary();
-        self.last = Some(after.clone());
+        self.last = Some(Arc::clone(&after));
         let mut gaps = after.gaps.clone();
         gaps.extend(self.lost_events());
         Observation {
@@ -238,14 +239,14 @@ impl Collector {
         } else {
             self.processes.read()
         };
-        let snapshot = Snapshot {
+        let snapshot = Arc::new(Snapshot {
             monotonic,
             unix,
             machine,
             cgroups,
             root_processes,
             gaps,
-        };
+        });
         Boundary {
             snapshot,
             sched,

@@ -12,7 +12,7 @@ use dunnage_model::observation::{
 use dunnage_model::party::Party;
 use dunnage_model::units::Nanos;
 use dunnage_model::usage::CpuUse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(super) fn charge(observation: &Observation, tree: &Tree<'_>, books: &mut Books<'_>) {
@@ -93,14 +93,14 @@ fn give_back(sched: &SchedWindow, tree: &Tree<'_>, books: &mut Books<'_>) {
         if !matches!(window.owner, Owner::V2(_) | Owner::V1(_)) {
             continue;
         }
-        let known = tree.path_of(window.owner);
-        let Some(path) = window.path.as_ref().or(known.as_ref()) else {
+        let known = || tree.path_of(window.owner);
+        let Some(path) = window.path.clone().or_else(known) else {
             continue;
         };
         let Some(&owner) = books.owners.get(&window.owner) else {
             continue;
         };
-        let accounted = tree.accounted(window.owner, path);
+        let accounted = tree.accounted(window.owner, &path);
         if accounted.is_some_and(|(place, own)| own || place.party == owner) {
             continue;
         }
@@ -118,27 +118,26 @@ fn run(window: &OwnerWindow) -> Nanos {
 
 /// Where each party ran and waited.
 fn per_cpu(sched: &SchedWindow, books: &mut Books<'_>) {
-    let mut merged: HashMap<usize, BTreeMap<u32, (Nanos, Nanos)>> = HashMap::new();
     for window in &sched.owners {
         let Some(&index) = books.owners.get(&window.owner) else {
             continue;
         };
-        let cpus = merged.entry(index).or_default();
-        for cpu in &window.cpus {
-            let (run, wait) = cpus.entry(cpu.cpu).or_default();
-            *run += cpu.run;
-            *wait += cpu.wait;
-        }
-    }
-    for (index, cpus) in merged {
         let Some(party) = books.party_mut(index) else {
             continue;
         };
-        party.cpu.runqueue_wait = Some(cpus.values().map(|&(_, wait)| wait).sum());
-        party.cpu.cpus = cpus
-            .into_iter()
-            .map(|(cpu, (run, wait))| dunnage_model::observation::OwnerCpu { cpu, run, wait })
-            .collect();
+        let waited = party.cpu.runqueue_wait.get_or_insert_default();
+        for cpu in &window.cpus {
+            *waited += cpu.wait;
+            let cpus = &mut party.cpu.cpus;
+            // Most parties are one owner, whose CPUs come in order.
+            match cpus.binary_search_by_key(&cpu.cpu, |known| known.cpu) {
+                Ok(place) => {
+                    cpus[place].run += cpu.run;
+                    cpus[place].wait += cpu.wait;
+                }
+                Err(place) => cpus.insert(place, *cpu),
+            }
+        }
     }
 }
 

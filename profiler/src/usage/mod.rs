@@ -95,6 +95,7 @@ fn gaps(observation: &Observation) -> Vec<dunnage_model::gap::Gap> {
 struct Books<'a> {
     lookup: &'a dyn PartyLookup,
     parties: Vec<PartyUse>,
+    /// Keys come from containers, so the hash must not be guessable.
     by_key: HashMap<Arc<str>, usize>,
     owners: FxHashMap<Owner, usize>,
     kernel: usize,
@@ -224,7 +225,7 @@ impl<'a> Books<'a> {
                 used || party.processes.is_some() || named.get(*index).copied().unwrap_or(false)
             })
             .collect();
-        kept.sort_by_key(|(_, party)| order(&party.party));
+        kept.sort_by(|(_, a), (_, b)| order(&a.party).cmp(&order(&b.party)));
         let places: FxHashMap<usize, usize> = kept
             .iter()
             .enumerate()
@@ -257,13 +258,13 @@ fn mark(named: &mut [bool], index: usize) {
     }
 }
 
-fn order(party: &Party) -> (u8, Arc<str>) {
+fn order(party: &Party) -> (u8, &str) {
     let last = match party.kind {
         PartyKind::Container | PartyKind::Service => 0,
         PartyKind::Kernel => 1,
         PartyKind::Hypervisor => 2,
     };
-    (last, party.key.clone())
+    (last, &party.key)
 }
 
 #[cfg(test)]

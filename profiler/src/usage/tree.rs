@@ -5,6 +5,8 @@
 
 use super::Books;
 use dunnage_model::observation::{CgroupReading, Observation, Owner};
+use rustc_hash::FxHashMap;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -25,8 +27,9 @@ pub(super) struct Tree<'a> {
     places: Vec<Place<'a>>,
     by_path: HashMap<&'a str, usize>,
     gone: HashMap<&'a str, &'a CgroupReading>,
-    v2: HashMap<u64, &'a Arc<str>>,
-    v1: HashMap<u64, &'a Arc<str>>,
+    /// The paths of owners, made when the first one is asked for: most come with their path.
+    owners: OnceCell<FxHashMap<Owner, &'a Arc<str>>>,
+    observation: &'a Observation,
 }
 
 impl<'a> Tree<'a> {
@@ -39,16 +42,13 @@ impl<'a> Tree<'a> {
             .collect();
         let mut tree = Tree {
             places: Vec::with_capacity(observation.after.cgroups.len()),
-            by_path: HashMap::with_capacity(observation.after.cgroups.len()),
+            by_path: HashMap::new(),
             gone: HashMap::new(),
-            v2: HashMap::new(),
-            v1: HashMap::new(),
+            owners: OnceCell::new(),
+            observation,
         };
-        let (before, after) = (&observation.before.cgroups, &observation.after.cgroups);
-        for cgroup in before.iter().chain(after) {
-            tree.v2.extend(cgroup.v2_id.map(|id| (id, &cgroup.path)));
-            tree.v1.extend(cgroup.v1_id.map(|id| (id, &cgroup.path)));
-        }
+        let after = &observation.after.cgroups;
+        tree.by_path.reserve(after.len());
         for after in after.iter().filter(|cgroup| &*cgroup.path != "/") {
             let same = gone
                 .get(&*after.path)
@@ -109,12 +109,16 @@ impl<'a> Tree<'a> {
 
     /// The path that an owner's id has in the files.
     pub(super) fn path_of(&self, owner: Owner) -> Option<Arc<str>> {
-        let path = match owner {
-            Owner::V2(id) => self.v2.get(&id),
-            Owner::V1(id) => self.v1.get(&id),
-            _ => None,
-        };
-        path.map(|&path| path.clone())
+        let owners = self.owners.get_or_init(|| {
+            let (before, after) = (&self.observation.before, &self.observation.after);
+            let mut owners = FxHashMap::default();
+            for cgroup in before.cgroups.iter().chain(&after.cgroups) {
+                owners.extend(cgroup.v2_id.map(|id| (Owner::V2(id), &cgroup.path)));
+                owners.extend(cgroup.v1_id.map(|id| (Owner::V1(id), &cgroup.path)));
+            }
+            owners
+        });
+        owners.get(&owner).map(|&path| path.clone())
     }
 
     /// The nearest ancestor of `path` that is there; `path` itself does not count.

@@ -4,13 +4,13 @@ use super::Books;
 use dunnage_model::observation::{SchedWindow, WAIT_BUCKETS};
 use dunnage_model::units::Nanos;
 use dunnage_model::usage::PartyWait;
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 
 #[derive(Default)]
 struct Row {
     on_queue: Nanos,
     throttled: Nanos,
-    blame: BTreeMap<usize, Nanos>,
+    blame: Vec<(usize, Nanos)>,
     unexplained: Nanos,
     apportioned: Nanos,
     waits: u64,
@@ -20,7 +20,7 @@ struct Row {
 
 /// One row a party that waited.
 pub(super) fn rows(sched: &SchedWindow, books: &mut Books<'_>) -> Vec<PartyWait> {
-    let mut rows: BTreeMap<usize, Row> = BTreeMap::new();
+    let mut rows: FxHashMap<usize, Row> = FxHashMap::default();
     for window in &sched.owners {
         let Some(&index) = books.owners.get(&window.owner) else {
             continue;
@@ -41,21 +41,29 @@ pub(super) fn rows(sched: &SchedWindow, books: &mut Books<'_>) -> Vec<PartyWait>
         if let (Some(&victim), Some(&culprit)) =
             (owners.get(&pair.victim), owners.get(&pair.culprit))
         {
-            *rows
-                .entry(victim)
-                .or_default()
-                .blame
-                .entry(culprit)
-                .or_default() += pair.time;
+            let blame = &mut rows.entry(victim).or_default().blame;
+            blame.push((culprit, pair.time));
         }
     }
-    rows.into_iter()
+    let mut rows: Vec<PartyWait> = rows
+        .into_iter()
         .filter_map(|(index, row)| finish(index, row))
-        .collect()
+        .collect();
+    rows.sort_unstable_by_key(|row| row.party);
+    rows
 }
 
-fn finish(party: usize, row: Row) -> Option<PartyWait> {
-    let named: Nanos = row.blame.values().copied().sum();
+fn finish(party: usize, mut row: Row) -> Option<PartyWait> {
+    // Several owners may be one party.
+    row.blame.sort_unstable_by_key(|&(culprit, _)| culprit);
+    row.blame.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        if same {
+            kept.1 += next.1;
+        }
+        same
+    });
+    let named: Nanos = row.blame.iter().map(|&(_, time)| time).sum();
     // Blame is conserved: what the pairs do not hold nobody can be named for.
     let unexplained = row.unexplained + row.on_queue.since(named + row.unexplained);
     let wait = named + unexplained;

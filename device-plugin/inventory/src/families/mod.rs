@@ -10,7 +10,7 @@ mod habana;
 mod idxd;
 mod intel_gpu;
 mod media;
-mod nvidia;
+pub mod nvidia;
 mod pci_names;
 mod qat;
 mod rules;

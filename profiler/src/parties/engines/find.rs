@@ -64,7 +64,7 @@ impl Finder {
             self.add(&mut found, EngineKind::Runc, None, self.root.path("/run"));
         }
         for &user in &users {
-            let folder = self.root.path(&format!("/run/user/{user}"));
+            let folder = self.root.path(format!("/run/user/{user}"));
             self.add(
                 &mut found,
                 EngineKind::Runc,
@@ -102,7 +102,7 @@ impl Finder {
         }
         for &user in users {
             for (kind, name) in USER_SOCKETS {
-                let path = self.root.path(&format!("/run/user/{user}/{name}"));
+                let path = self.root.path(format!("/run/user/{user}/{name}"));
                 if is_socket(&path) {
                     self.add(found, *kind, (user != 0).then_some(user), path);
                 }

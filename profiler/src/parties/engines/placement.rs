@@ -77,13 +77,8 @@ pub(super) fn cgroups(
     let Some(planned) = planned(cgroups_path, id) else {
         return Vec::new();
     };
-    let read = |pid| {
-        read_bounded(
-            &root.path(&format!("/proc/{pid}/cgroup")),
-            CGROUP_FILE_LIMIT,
-        )
-        .ok()
-    };
+    let read =
+        |pid| read_bounded(&root.path(format!("/proc/{pid}/cgroup")), CGROUP_FILE_LIMIT).ok();
     let mut own = pid.and_then(read).map_or_else(Vec::new, |bytes| {
         fitting(&String::from_utf8_lossy(&bytes), &planned)
     });

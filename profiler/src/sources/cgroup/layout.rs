@@ -188,7 +188,7 @@ impl Mounts {
             };
             let point = String::from_utf8_lossy(&mount.point);
             let hierarchy = Hierarchy {
-                dir: root.path(&point),
+                dir: root.path(&*point),
                 prefix: prefix(&mount.root),
             };
             if mount.kind == b"cgroup2" {

@@ -77,6 +77,8 @@ pub enum CgroupError {
 /// What to read besides CPU time and CPU limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Want {
+    /// CPU time in user and system mode apart, where that is a file of its own.
+    pub cpu_modes: bool,
     /// Memory in use, by kind, and its limit.
     pub memory: bool,
     /// Block I/O per device.
@@ -94,6 +96,7 @@ impl Want {
     #[must_use]
     pub const fn all() -> Want {
         Want {
+            cpu_modes: true,
             memory: true,
             io: true,
             pressure: true,
@@ -106,6 +109,7 @@ impl Want {
     #[must_use]
     pub const fn cpu() -> Want {
         Want {
+            cpu_modes: false,
             memory: false,
             io: false,
             pressure: false,

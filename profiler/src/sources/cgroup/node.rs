@@ -231,12 +231,15 @@ impl Node {
         }
         let quota = self.reading.cpu_limits.quota_cpus.is_some();
         let last = self.reading.cpu.unwrap_or_default();
-        let system = self.slot(sweep, Slot::CpuSystem, account, "cpuacct.usage_sys");
+        let system = if sweep.want.cpu_modes {
+            self.slot(sweep, Slot::CpuSystem, account, "cpuacct.usage_sys")
+                .ok()
+                .and_then(single)
+        } else {
+            None
+        };
         // The kernel counts the two by ticks and the sum exactly: the rest is taken as user time.
-        let system = system
-            .ok()
-            .and_then(single)
-            .map(|nanos| Nanos(nanos).min(usage));
+        let system = system.map(|nanos| Nanos(nanos).min(usage));
         let user = system.map(|system| usage.since(system));
         let mut cpu = CgroupCpu {
             usage,

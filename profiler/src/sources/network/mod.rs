@@ -72,7 +72,7 @@ impl Namespaces {
         if let Some(known) = self.counters.get(&namespace) {
             return *known;
         }
-        let text = self.root.read(&format!("/proc/{pid}/net/dev"), LIMIT).ok();
+        let text = self.root.read(format!("/proc/{pid}/net/dev"), LIMIT).ok();
         let reading = text.map(|text| NetworkReading {
             namespace,
             host: self.host == Some(namespace),
@@ -94,7 +94,7 @@ impl Namespaces {
 
     /// The inode in `/proc/PID/ns/net`, a link that reads `net:[4026531840]` (namespaces(7)).
     fn inode(&mut self, process: &str) -> Option<u64> {
-        let path = self.root.path(&format!("/proc/{process}/ns/net"));
+        let path = self.root.path(format!("/proc/{process}/ns/net"));
         match std::fs::read_link(path) {
             Ok(target) => inode_of(target.to_str()?),
             Err(error) => {

@@ -107,7 +107,7 @@ impl RootProcesses {
     fn process(&self, pid: u32) -> Option<Task> {
         let text = self
             .root
-            .read(&format!("/proc/{pid}/stat"), STAT_LIMIT)
+            .read(format!("/proc/{pid}/stat"), STAT_LIMIT)
             .ok()?;
         stat(pid, &text, self.tick)
     }

@@ -13,16 +13,15 @@ pub(super) mod cpu {
     pub(crate) const TABLE: usize = 1;
     pub(crate) const LAST: usize = 3;
     pub(crate) const CLOCK_RQ: usize = 5;
-    pub(crate) const CLOCK_MONO: usize = 6;
-    pub(crate) const SWITCHES: usize = 7;
-    pub(crate) const MIGRATIONS: usize = 8;
-    pub(crate) const COST_NS: usize = 9;
-    pub(crate) const COST_EVENTS: usize = 10;
+    pub(crate) const SWITCHES: usize = 6;
     /// Low half: the owner that runs now.
-    pub(crate) const CURRENT_OWNER: usize = 11;
-    pub(crate) const WORDS: usize = 16 + 2 * RING + 16 * STRETCHES;
-    const RING: usize = 64;
-    const STRETCHES: usize = 64;
+    pub(crate) const CURRENT_OWNER: usize = 7;
+    pub(crate) const CLOCK_MONO: usize = 8;
+    pub(crate) const MIGRATIONS: usize = 9;
+    pub(crate) const COST_NS: usize = 10;
+    pub(crate) const COST_EVENTS: usize = 11;
+    /// Three pages.
+    pub(crate) const WORDS: usize = 3 * 512;
 }
 
 /// `struct total`.
@@ -33,6 +32,7 @@ pub(super) mod total {
     pub(crate) const UNEXPLAINED: usize = 3;
     pub(crate) const SPILLED: usize = 4;
     pub(crate) const WAKES: usize = 6;
+    pub(crate) const IDLE: usize = 7;
     /// Two counts of 32 bits a word.
     pub(crate) const HISTOGRAM: usize = 8;
     pub(crate) const WORDS: usize = HISTOGRAM + super::WAIT_BUCKETS / 2;

@@ -143,6 +143,7 @@ impl Probe {
             if delta.is_empty() {
                 quiet.push((index, owner));
             } else {
+                found.add_idle(owner, delta.idle);
                 found.add(
                     delta.spilled.clone(),
                     self.owner_window(index, owner, delta, names),
@@ -308,6 +309,17 @@ impl Found {
             self.spills.push((self.owners.len(), spilled));
         }
         self.owners.push(window);
+    }
+
+    /// While a CPU wakes up from idle, it is the kernel that is waited for.
+    fn add_idle(&mut self, victim: Owner, time: Nanos) {
+        if time > Nanos::ZERO {
+            self.pairs.push(BlamePair {
+                victim,
+                culprit: Owner::Kernel,
+                time,
+            });
+        }
     }
 }
 

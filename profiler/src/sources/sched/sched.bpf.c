@@ -53,7 +53,7 @@ INLINE u32 index_of(u64 key, const struct name *name)
     return UNKNOWN;
 }
 
-INLINE u32 owner_of(struct task_struct *task)
+RARE u32 owner_of(struct task_struct *task)
 {
     struct css_set *set = task->cgroups;
     struct cgroup *group = set->dfl_cgrp;
@@ -82,7 +82,7 @@ INLINE u32 owner_of(struct task_struct *task)
 INLINE u32 owner_by_slot(struct task_struct *task, struct task *slot, u64 tag)
 {
     u64 set = (u64)task->cgroups, space = (u64)task->mm;
-    if (slot->tag == tag && slot->set == set && slot->space == space)
+    if (!UNLIKELY(slot->tag != tag || slot->set != set || slot->space != space))
         return slot->owner;
     u32 owner = owner_of(task);
     slot->set = set;
@@ -181,6 +181,13 @@ GLOBAL u64 charge_stretch(u32 writer, u32 source, u32 at, u32 victim, u64 budget
     return part - left;
 }
 
+/* Intervals below this position have left the ring; FOLD leave it at a time. */
+INLINE u64 oldest_of(u64 position)
+{
+    u64 left = (position - 1) & ~(u64)(FOLD - 1);
+    return left > RING - FOLD ? left - (RING - FOLD) : 0;
+}
+
 /* Splits the last `budget` ns before `now` over who ran on the CPU `source`. Returns what is left. */
 GLOBAL u64 charge(u32 writer, u32 source, u32 victim, u64 now, u64 budget)
 {
@@ -188,16 +195,19 @@ GLOBAL u64 charge(u32 writer, u32 source, u32 victim, u64 now, u64 budget)
     if (!ran_on)
         return budget;
     u64 high = now, low = ran_on->last, position = ran_on->position;
+    u64 held = position ? position - oldest_of(position) : 0;
     u32 owner = ran_on->current_owner, stretch = ran_on->stretch;
     for (u32 i = 0; i <= RING; i++) {
         budget -= charge_interval(writer, victim << 16 | (owner & 0xffff), low, high, budget);
         if (budget == 0)
             return 0;
+        if (i >= held)
+            break;
         if (low < high)
             high = low;
         owner = ran_on->ring[(position - 1 - i) & (RING - 1)].owner;
         /* The oldest interval begins where the last stretch ends. */
-        low = i == RING - 1 ? ran_on->stretches[stretch & (STRETCHES - 1)].end
+        low = i + 1 == held ? ran_on->stretches[stretch & (STRETCHES - 1)].end
                             : ran_on->ring[(position - 2 - i) & (RING - 1)].end;
     }
     for (u32 i = 0; i < STRETCHES - 1; i++) {
@@ -208,19 +218,35 @@ GLOBAL u64 charge(u32 writer, u32 source, u32 victim, u64 now, u64 budget)
     return budget;
 }
 
-INLINE void split_wait(struct cpu *here, struct total *victim_total, u32 writer, u32 source, u32 victim, u64 now, u64 wait)
+/* A wait of `victim` that ended at `now`. `writer` is this CPU, `source` the one it waited on. */
+struct waited {
+    u64 now;
+    u64 length;
+    u32 writer;
+    u32 source;
+    u32 victim;
+};
+
+/* Splits a wait over all who ran meanwhile. */
+RARE void split_wait(struct cpu *here, struct total *victim_total, struct waited *waited)
 {
-    /* Most waits are short: the last one to run covers all of it. */
-    u64 position = here->position;
-    if (writer == source && !here->cut_end && now - here->ring[(position - 2) & (RING - 1)].end >= wait) {
-        u32 owner = here->ring[(position - 1) & (RING - 1)].owner;
-        if (add_pair(writer, here->table, victim << 16 | (owner & 0xffff), wait))
-            victim_total->spilled += wait;
-        return;
-    }
     here->spilled = 0;
-    victim_total->unexplained += charge(writer, source, victim, now, wait);
+    victim_total->unexplained += charge(waited->writer, waited->source, waited->victim, waited->now, waited->length);
     victim_total->spilled += here->spilled;
+}
+
+/* Most waits are short, and the last one to run covers all of it. Returns 0 where that is not so. */
+INLINE int charge_last(struct cpu *here, u32 id, struct total *victim_total, u32 victim, u64 now, u64 wait)
+{
+    u64 position = here->position;
+    if (now - here->ring[(position - 2) & (RING - 1)].end < wait)
+        return 0;
+    u32 owner = here->ring[(position - 1) & (RING - 1)].owner;
+    if (owner == IDLE)
+        victim_total->idle += wait;
+    else if (add_pair(id, here->table, victim << 16 | (owner & 0xffff), wait))
+        victim_total->spilled += wait;
+    return 1;
 }
 
 INLINE void count_length(struct total *total, u64 wait)
@@ -241,12 +267,12 @@ INLINE u64 tag_of(struct task_struct *task, u32 epoch)
     return task->start_time ^ ((u64)(epoch + 1) << 48);
 }
 
-/* The part of a wait [from, now) that the owner's quota took; leaves in `here` the interval that is
- * not to be charged to anybody. */
-INLINE u64 throttled_part(struct cpu *here, u32 id, u32 owner, struct total *total, struct task *slot, u64 tag, u64 clock,
-                          u64 from, u64 now)
+/* The part of a wait that the owner's quota took; leaves in `here` the interval that is not to be
+ * charged to anybody. `slot` is the task's own, or null; `clock` the throttle clock when it ended. */
+RARE u64 throttled_part(struct cpu *here, struct total *total, struct task *slot, struct waited *waited, u64 clock)
 {
-    u32 at = id * (owner_mask + 1) + owner;
+    u64 now = waited->now, from = now - waited->length;
+    u32 at = waited->writer * (owner_mask + 1) + waited->victim;
     struct throttle *throttle = bpf_map_lookup_elem(&throttles, &at);
     if (!throttle)
         return 0;
@@ -264,7 +290,7 @@ INLINE u64 throttled_part(struct cpu *here, u32 id, u32 owner, struct total *tot
     }
     throttle->seen = clock;
     u64 wait = now - from, part = 0;
-    if (slot->tag == tag && slot->throttle) {
+    if (slot && slot->throttle) {
         part = clock > slot->throttle ? clock - slot->throttle : 0;
     } else {
         u64 low = from > throttle->start ? from : throttle->start;
@@ -278,7 +304,7 @@ INLINE u64 throttled_part(struct cpu *here, u32 id, u32 owner, struct total *tot
     return part < wait ? part : wait;
 }
 
-/* Adds an interval that falls off the ring to the stretch being filled. */
+/* Adds an interval that leaves the ring to the stretch being filled. */
 INLINE void add_to_stretch(struct cpu *cpu, struct interval *oldest)
 {
     u32 at = cpu->stretch & (STRETCHES - 1);
@@ -306,6 +332,13 @@ INLINE void add_to_stretch(struct cpu *cpu, struct interval *oldest)
     stretch->end = until;
 }
 
+/* Makes room for FOLD intervals at `position`: the oldest ones leave the ring. */
+RARE void fold(struct cpu *cpu, u64 position)
+{
+    for (u32 i = 0; i < FOLD; i++)
+        add_to_stretch(cpu, &cpu->ring[(position + i) & (RING - 1)]);
+}
+
 /* The CPU ran `owner` since its last switch, until `until`. */
 INLINE void push(struct cpu *cpu, u32 id, u32 owner, u64 until)
 {
@@ -315,8 +348,8 @@ INLINE void push(struct cpu *cpu, u32 id, u32 owner, u64 until)
         newest->end = until;
     } else {
         struct interval *next = &cpu->ring[position & (RING - 1)];
-        if (position >= RING)
-            add_to_stretch(cpu, next);
+        if (UNLIKELY((position & (FOLD - 1)) == 0 && position >= RING))
+            fold(cpu, position);
         next->end = until;
         next->owner = owner;
         cpu->position = position + 1;
@@ -335,7 +368,7 @@ INLINE void push(struct cpu *cpu, u32 id, u32 owner, u64 until)
 
 /* Some kernels do not show every switch. The task that is switched out now came in at a time that it
  * carries, and what its run_delay holds beyond what is accounted for is the wait that ended then. */
-INLINE void hidden_switch(struct cpu *cpu, u32 id, struct task_struct *prev, u64 now)
+RARE void hidden_switch(struct cpu *cpu, u32 id, struct task_struct *prev, u64 now)
 {
     u64 last = cpu->last, arrived = last;
     if (prev->pid) {
@@ -358,8 +391,8 @@ INLINE void hidden_switch(struct cpu *cpu, u32 id, struct task_struct *prev, u64
     if (total && wait) {
         total->wait += wait;
         count_length(total, wait);
-        cpu->cut_start = cpu->cut_end = 0;
-        split_wait(cpu, total, id, id, owner, arrived, wait);
+        struct waited waited = {.now = arrived, .length = wait, .writer = id, .source = id, .victim = owner};
+        split_wait(cpu, total, &waited);
     }
     slot->tag = tag;
     slot->delay = delay;
@@ -369,12 +402,12 @@ INLINE void hidden_switch(struct cpu *cpu, u32 id, struct task_struct *prev, u64
 
 INLINE void switch_out(struct cpu *cpu, u32 id, struct task_struct *prev, u64 now)
 {
-    if (cpu->epoch != cpu->epoch_wanted) {
+    if (UNLIKELY(cpu->epoch != cpu->epoch_wanted)) {
         cpu->epoch = cpu->epoch_wanted;
         cpu->begun = now;
         cpu->last = now;
         cpu->current_owner = prev->pid ? owner_of(prev) : IDLE;
-    } else if (cpu->current_pid != prev->pid) {
+    } else if (UNLIKELY(cpu->current_pid != prev->pid)) {
         hidden_switch(cpu, id, prev, now);
     }
     push(cpu, id, cpu->current_owner, now);
@@ -386,6 +419,33 @@ INLINE void switch_out(struct cpu *cpu, u32 id, struct task_struct *prev, u64 no
         return;
     slot->preempted = 1;
     slot->throttle = throttle_clock(prev);
+}
+
+/* Accounts for a wait of `length` that ends now on this CPU. */
+INLINE void end_wait(struct cpu *cpu, u32 id, struct total *total, struct task *slot, struct task_struct *next, u32 owner,
+                     u64 now, u64 length)
+{
+    u64 clock = length > BRIEF_NS ? throttle_clock(next) : 0;
+    if (!UNLIKELY(clock)) {
+        total->wait += length;
+        count_length(total, length);
+        if (charge_last(cpu, id, total, owner, now, length))
+            return;
+    }
+    struct waited waited = {.now = now, .length = length, .writer = id, .source = id, .victim = owner};
+    if (!UNLIKELY(clock)) {
+        split_wait(cpu, total, &waited);
+        return;
+    }
+    u64 throttled = throttled_part(cpu, total, slot, &waited, clock);
+    total->throttled += throttled;
+    waited.length -= throttled;
+    if (waited.length) {
+        total->wait += waited.length;
+        count_length(total, waited.length);
+        split_wait(cpu, total, &waited);
+    }
+    cpu->cut_start = cpu->cut_end = 0;
 }
 
 INLINE void switch_in(struct cpu *cpu, u32 id, struct task_struct *next, u64 now)
@@ -406,23 +466,14 @@ INLINE void switch_in(struct cpu *cpu, u32 id, struct task_struct *next, u64 now
     u64 accounted = slot->tag == tag ? slot->delay : next->sched_info.pcount ? seen : 0;
     if (slot->tag != tag || !slot->preempted)
         total->wakes++;
-    if (seen > accounted) {
+    if (UNLIKELY(seen > accounted)) {
         total->wait += seen - accounted;
         total->unexplained += seen - accounted;
     }
     if (queued && now > queued) {
         u64 from = queued > cpu->begun ? queued : cpu->begun;
-        u64 clock = now - from > BRIEF_NS ? throttle_clock(next) : 0, throttled = 0;
-        cpu->cut_start = cpu->cut_end = 0;
-        if (clock)
-            throttled = throttled_part(cpu, id, owner, total, slot, tag, clock, from, now);
-        u64 wait = now - from - throttled;
-        total->throttled += throttled;
-        total->wait += wait;
-        if (wait) {
-            count_length(total, wait);
-            split_wait(cpu, total, id, id, owner, now, wait);
-        }
+        if (now > from)
+            end_wait(cpu, id, total, slot->tag == tag ? slot : 0, next, owner, now, now - from);
         seen += now - queued;
     }
     slot->tag = tag;
@@ -513,9 +564,9 @@ int on_migrate(u64 *ctx)
     here->migrations++;
     total->throttled += throttled;
     total->wait += wait;
-    here->cut_start = here->cut_end = 0;
+    struct waited waited = {.now = now, .length = wait, .writer = writer, .source = left, .victim = owner};
     if (wait)
-        split_wait(here, total, writer, left, owner, now, wait);
+        split_wait(here, total, &waited);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #define DUNNAGE_SCHED_TABLES_H
 
 #define RING 64                  /* intervals a CPU remembers one by one; a power of two */
+#define FOLD 16                  /* so many at a time leave the ring for a stretch; divides RING */
 #define STRETCHES 64             /* and, before those, stretches; a power of two */
 #define STRETCH_NS 8388608       /* a stretch is closed when it is this long, */
 #define STRETCH_OWNERS 7         /* or when this many have run in it and another comes */
@@ -49,7 +50,8 @@ struct stretch {
     } ran[STRETCH_OWNERS];
 };
 
-/* One element a CPU. User space writes `enabled`, `epoch_wanted` and `table`. */
+/* One element a CPU, three pages: the first cache line for every switch, it and the ring on one page.
+ * User space writes `enabled`, `epoch_wanted` and `table`. */
 struct cpu {
     u32 enabled;
     u32 epoch_wanted;
@@ -58,20 +60,22 @@ struct cpu {
     u64 position;       /* intervals ever pushed */
     u64 last;           /* rq clock of the last switch */
     u64 begun;          /* rq clock at which this epoch began on this CPU */
-    u64 clock_rq;       /* rq->clock and CLOCK_MONOTONIC at one moment, */
-    u64 clock_mono;     /* so that user space can place `last` on its own clock */
+    u64 clock_rq;       /* rq->clock and CLOCK_MONOTONIC (below) at one moment, so that user space can
+                         * place `last` on its own clock */
     u64 switches;
+    u32 current_owner;
+    s32 current_pid;
+    u64 clock_mono;
     u64 migrations;
     u64 cost_ns;        /* of the events that were measured */
     u64 cost_events;
-    u32 current_owner;
-    s32 current_pid;
-    u64 cut_start;      /* scratch of one charge: the throttled interval to leave out, */
+    u64 cut_start;      /* scratch of one charge, else 0: the throttled interval to leave out, */
     u64 cut_end;
     u64 spilled;        /* and what found no place in the table of pairs */
     u64 stretch;        /* stretches ever begun; the last one is being filled */
     struct interval ring[RING];
     struct stretch stretches[STRETCHES];
+    u64 rest_of_page[368];
 };
 
 /* One element an owner and CPU: two cache lines, the first one for every switch. */
@@ -83,7 +87,7 @@ struct total {
     u64 spilled;        /* the part of `wait` that found no place in the table of pairs */
     u64 last_out;       /* rq clock of the last switch away from this owner */
     u64 wakes;          /* times that a task came in that had slept, and not lost the CPU */
-    u64 reserved;
+    u64 idle;           /* the part of `wait` in which nobody ran: the CPU was waking up */
     u32 histogram[BUCKETS];
 };
 

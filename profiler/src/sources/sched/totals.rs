@@ -14,6 +14,8 @@ pub(super) struct OwnerDelta {
     pub(super) throttled: Nanos,
     pub(super) unexplained: Nanos,
     pub(super) wakes: u64,
+    /// Waits in which nobody ran.
+    pub(super) idle: Nanos,
     pub(super) histogram: [u64; WAIT_BUCKETS],
 }
 
@@ -75,6 +77,7 @@ impl Totals {
             delta.throttled += Nanos(since(total::THROTTLED));
             delta.unexplained += Nanos(since(total::UNEXPLAINED));
             delta.wakes += since(total::WAKES);
+            delta.idle += Nanos(since(total::IDLE));
             let spilled = since(total::SPILLED);
             if wait > 0 {
                 for pair in 0..WAIT_BUCKETS / 2 {

@@ -71,20 +71,20 @@ fn window(busy: f64, before: Vec<CgroupReading>, after: Vec<CgroupReading>) -> O
             cpus: 4,
             cgroup: CgroupLayout::V2,
         },
-        before: Snapshot {
+        before: Arc::new(Snapshot {
             cgroups: before,
             ..Snapshot::default()
-        },
-        after: Snapshot {
+        }),
+        after: Arc::new(Snapshot {
             cgroups: after,
             ..Snapshot::default()
-        },
+        }),
         sched: None,
         sockets: None,
         gaps: Vec::new(),
     };
-    observation.after.monotonic = Nanos(10 * SECOND);
-    observation.after.machine.cpu.system = Nanos::from_seconds(busy);
+    Arc::make_mut(&mut observation.after).monotonic = Nanos(10 * SECOND);
+    Arc::make_mut(&mut observation.after).machine.cpu.system = Nanos::from_seconds(busy);
     observation
 }
 
@@ -239,8 +239,9 @@ fn the_root_cgroup_is_split_into_commands_and_kernel() {
         threads: 3,
     };
     let mut observation = window(6.0, Vec::new(), vec![cgroup("/a", 1.0)]);
-    observation.before.root_processes = vec![process(1, 1, "sshd", 5.0), process(9, 1, "cc", 50.0)];
-    observation.after.root_processes = vec![
+    Arc::make_mut(&mut observation.before).root_processes =
+        vec![process(1, 1, "sshd", 5.0), process(9, 1, "cc", 50.0)];
+    Arc::make_mut(&mut observation.after).root_processes = vec![
         process(1, 1, "sshd", 6.0),
         process(2, 2, "sshd", 0.5),
         process(9, 7, "cc", 1.5),
@@ -269,14 +270,14 @@ fn the_root_cgroup_is_split_into_commands_and_kernel() {
 #[test]
 fn steal_is_the_hypervisors_and_what_it_swelled_is_taken_back() {
     let mut observation = window(4.0, Vec::new(), vec![cgroup("/a", 3.3), cgroup("/b", 1.1)]);
-    observation.after.machine.cpu.steal = Nanos::from_seconds(0.4);
+    Arc::make_mut(&mut observation.after).machine.cpu.steal = Nanos::from_seconds(0.4);
     let charged = charge(&observation, &Names);
     assert_eq!(used(&charged, "hypervisor"), 0.4);
     assert_eq!((used(&charged, "/a"), used(&charged, "/b")), (3.0, 1.0));
     assert_eq!(used(&charged, "kernel"), 0.0);
     assert_eq!(sum(&charged), charged.machine.busy());
 
-    observation.after.machine.cpu.steal = Nanos::ZERO;
+    Arc::make_mut(&mut observation.after).machine.cpu.steal = Nanos::ZERO;
     let charged = charge(&observation, &Names);
     assert_eq!((used(&charged, "/a"), used(&charged, "kernel")), (3.3, 0.0));
 }
@@ -434,8 +435,8 @@ fn disks_add_up_to_the_machine() {
             with("/docker/b", 40),
         ],
     );
-    observation.before.machine.disks = vec![io(1000, Some("sda"))];
-    observation.after.machine.disks = vec![io(1500, Some("sda"))];
+    Arc::make_mut(&mut observation.before).machine.disks = vec![io(1000, Some("sda"))];
+    Arc::make_mut(&mut observation.after).machine.disks = vec![io(1500, Some("sda"))];
     let charged = charge(&observation, &Names);
     let read = |key: &str| {
         let disk = party(&charged, key).disk.as_ref().unwrap();
@@ -528,7 +529,7 @@ fn an_empty_window_charges_nobody() {
 #[test]
 fn without_the_schedulers_account_user_time_of_nobody_is_no_kernels() {
     let mut observation = window(2.0, Vec::new(), vec![cgroup("/a", 1.0)]);
-    observation.after.machine.cpu.user = Nanos(4 * SECOND);
+    Arc::make_mut(&mut observation.after).machine.cpu.user = Nanos(4 * SECOND);
     let charged = charge(&observation, &Names);
     assert_eq!(used(&charged, "?vanished processes"), 3.0);
     assert_eq!(used(&charged, "kernel"), 2.0);

@@ -70,8 +70,8 @@ fn world(leaves: &[Leaf], rest: u64, ebpf: bool) -> Observation {
             .collect()
     };
     let mut observation = window(0.0, readings(before), readings(after));
-    observation.after.machine.cpu.user = Nanos(total);
-    observation.after.machine.cpu.system = Nanos(rest);
+    Arc::make_mut(&mut observation.after).machine.cpu.user = Nanos(total);
+    Arc::make_mut(&mut observation.after).machine.cpu.system = Nanos(rest);
     observation.sched = if ebpf {
         sched(owners, Vec::new())
     } else {

@@ -57,6 +57,7 @@ impl<'a> Scene<'a> {
             }
         }
         let mut blame = FxHashMap::default();
+        blame.reserve(rows.iter().flatten().map(|row| row.blame.len()).sum());
         for row in rows.iter().flatten() {
             for (culprit, time) in row.blame.iter().filter(|(culprit, _)| *culprit < count) {
                 *blame.entry((row.party, *culprit)).or_default() += time.seconds();
