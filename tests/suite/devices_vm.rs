@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use dunnage_tests::document::{list, text};
 use dunnage_tests::guest::{self, Guest};
 use dunnage_tests::machine::machine;
+use dunnage_tests::rack::binary;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -57,20 +57,6 @@ fn devices_in_a_virtual_machine() -> Result<()> {
     let output = guest.file("output")?;
     ensure!(failures.is_empty(), "{}\n\n{output}", failures.join("\n\n"));
     Ok(())
-}
-
-/// The slim program that `./check` builds.
-fn binary() -> Result<PathBuf> {
-    let path = std::env::var_os("DUNNAGE_DEVICES_BIN").map_or_else(
-        || dunnage_tests::target().join("release/dunnage-devices"),
-        PathBuf::from,
-    );
-    ensure!(
-        path.exists(),
-        "{} is missing: run ./check, or `cargo build --release -p dunnage-device-plugin`",
-        path.display()
-    );
-    Ok(path)
 }
 
 fn kernel_and_modules() -> Result<(String, String)> {

@@ -9,6 +9,7 @@ mod write;
 
 pub use fresh::{FreshError, Keeper, Round};
 pub use names::qualified_name;
+pub use others::shadowed;
 pub use spec::{Spec, specs};
 pub use write::{Report, Store, Withheld, WriteError};
 

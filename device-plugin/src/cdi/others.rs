@@ -7,6 +7,8 @@
 
 use super::spec::Spec;
 use super::write::is_ours;
+use dunnage_host::HostRoot;
+use dunnage_model::gap::Gap;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use serde_json::Value;
@@ -16,7 +18,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The largest file that is looked into, in bytes. That of a host with eight GPUs has some 100 KiB.
-const SIZE_LIMIT: u64 = 4 << 20;
+const SIZE_LIMIT: usize = 4 << 20;
 
 /// Somebody else's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,16 +35,11 @@ type Named = (String, BTreeSet<String>);
 pub(super) fn read(folder: &File, path: &Path, names: &[String]) -> Vec<Other> {
     let mut others = Vec::new();
     for name in names.iter().filter(|name| !is_ours(name)) {
-        let understood: fn(&str) -> Option<Named> =
-            match Path::new(name).extension().and_then(|e| e.to_str()) {
-                Some("json") => of_json,
-                Some("yaml") => of_yaml,
-                _ => continue,
-            };
-        let Some(text) = content(folder, name) else {
+        if !is_read(name) {
             continue;
-        };
-        if let Some((kind, names)) = understood(&text) {
+        }
+        let text = content(folder, name);
+        if let Some((kind, names)) = text.and_then(|text| understand(name, &text)) {
             others.push(Other {
                 path: path.join(name),
                 kind,
@@ -51,6 +48,19 @@ pub(super) fn read(folder: &File, path: &Path, names: &[String]) -> Vec<Other> {
         }
     }
     others
+}
+
+/// Whether engines read a file of this name.
+fn is_read(name: &str) -> bool {
+    name.ends_with(".json") || name.ends_with(".yaml")
+}
+
+fn understand(name: &str, text: &str) -> Option<Named> {
+    match name.rsplit_once('.')?.1 {
+        "json" => of_json(text),
+        "yaml" => of_yaml(text),
+        _ => None,
+    }
 }
 
 /// The first of `others` that names a device of `spec` too, and the name.
@@ -67,6 +77,54 @@ pub(super) fn clash(others: &[Other], spec: &Spec) -> Option<(PathBuf, String)> 
         })
 }
 
+/// Where administrators and installers put specifications; read before `/var/run/cdi`.
+const STATIC: &str = "/etc/cdi";
+
+/// The most files of `/etc/cdi` that are looked at.
+const FILES_LIMIT: usize = 4096;
+
+/// Files of `/etc/cdi` that name devices of the kinds of `specs`, which are in the other folder: for a
+/// name that both have ours counts, for any other theirs does, however old it is.
+#[must_use]
+pub fn shadowed(host: &HostRoot, specs: &[Spec]) -> Vec<Gap> {
+    // That it is not there is the rule.
+    let (names, _) = host.entries(STATIC, FILES_LIMIT).unwrap_or_default();
+    let mut gaps = Vec::new();
+    for name in names.iter().filter_map(|name| name.to_str()) {
+        let path = Path::new(STATIC).join(name);
+        let read = |text: Vec<u8>| understand(name, &String::from_utf8(text).ok()?);
+        let Some((kind, theirs)) = host.read(&path, SIZE_LIMIT).ok().and_then(read) else {
+            continue;
+        };
+        let Some(spec) = specs.iter().find(|spec| spec.kind == kind) else {
+            continue;
+        };
+        let ours: BTreeSet<&String> = spec.devices.iter().map(|device| &device.name).collect();
+        let alone: Vec<&str> = theirs
+            .iter()
+            .filter(|name| !ours.contains(name))
+            .map(String::as_str)
+            .collect();
+        let why = if alone.is_empty() {
+            format!("names devices of {kind} too; those of this host as it is now go before it")
+        } else {
+            format!(
+                "names devices of {kind} that are not among those of this host as it is now: {}. \
+                 Engines take them from there, and they may be stale: remove the file, or write it anew",
+                shortened(&alone)
+            )
+        };
+        gaps.push(Gap::new(path.display().to_string(), why));
+    }
+    gaps
+}
+
+fn shortened(names: &[&str]) -> String {
+    const SHOWN: usize = 8;
+    let more = if names.len() > SHOWN { ", ..." } else { "" };
+    format!("{}{more}", names[..names.len().min(SHOWN)].join(", "))
+}
+
 fn content(folder: &File, name: &str) -> Option<String> {
     // Links are followed, as engines do.
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
@@ -75,7 +133,7 @@ fn content(folder: &File, name: &str) -> Option<String> {
         return None;
     }
     let mut bytes = Vec::new();
-    file.take(SIZE_LIMIT).read_to_end(&mut bytes).ok()?;
+    file.take(SIZE_LIMIT as u64).read_to_end(&mut bytes).ok()?;
     String::from_utf8(bytes).ok()
 }
 
@@ -186,6 +244,31 @@ kind: nvidia.com/gpu
         assert_eq!(of_yaml(text), of_json(text));
         assert_eq!(of_json("[]"), None);
         assert_eq!(of_yaml("just text"), None);
+    }
+
+    #[test]
+    fn an_old_file_in_the_other_folder_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("etc/cdi")).unwrap();
+        std::fs::write(dir.path().join("etc/cdi/nvidia.yaml"), NVIDIA).unwrap();
+        let host = HostRoot::new(dir.path());
+        let device = |name: &str| crate::cdi::spec::SpecDevice {
+            name: name.to_owned(),
+            container_edits: crate::cdi::spec::ContainerEdits::default(),
+        };
+        let spec = |devices| {
+            Spec::new(
+                "nvidia.com/gpu".to_owned(),
+                devices,
+                crate::cdi::spec::ContainerEdits::default(),
+            )
+        };
+        let gaps = shadowed(&host, &[spec(vec![device("0")])]);
+        assert_eq!(gaps[0].what, "/etc/cdi/nvidia.yaml");
+        assert!(gaps[0].why.contains("now: all."), "{}", gaps[0].why);
+        let gaps = shadowed(&host, &[spec(vec![device("0"), device("all")])]);
+        assert!(gaps[0].why.contains("go before it"), "{}", gaps[0].why);
+        assert!(shadowed(&host, &[]).is_empty());
     }
 
     proptest! {

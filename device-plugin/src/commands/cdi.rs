@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::output::{Gaps, print_json, print_text, say};
-use crate::cdi::{Keeper, Report, Round, Spec, Store, default_directory, specs};
+use crate::cdi::{Keeper, Report, Round, Spec, Store, default_directory, shadowed, specs};
 use crate::offer::Options;
 use anyhow::bail;
 use clap::Args;
@@ -100,6 +100,9 @@ fn make(context: &Context, args: &CdiArgs) -> (Vec<Spec>, Vec<Gap>) {
     }
     let mut gaps = inventory.gaps;
     gaps.extend(missing);
+    if args.output.is_none() {
+        gaps.extend(shadowed(&context.host, &specs));
+    }
     (specs, gaps)
 }
 
@@ -135,6 +138,9 @@ fn watched(context: &Context, args: &CdiArgs, folder: &Path) -> Vec<PathBuf> {
     let root = context.host.path("/");
     if let Ok(inside) = folder.strip_prefix(&root) {
         watched.push(Path::new("/").join(inside));
+    }
+    if args.output.is_none() {
+        watched.push(PathBuf::from("/etc/cdi"));
     }
     if args.driver_root != Path::new("/") {
         watched.push(args.driver_root.clone());
@@ -182,7 +188,7 @@ fn document(folder: &Path, round: &Round, stream: bool) -> CdiDocument {
         schema: CdiDocument::SCHEMA.into(),
         directory: folder.display().to_string(),
         changes: round.what.clone(),
-        seconds: stream.then(|| round.took.as_secs_f64()),
+        seconds: stream.then_some(round.took.as_secs_f64()),
         withdrawn: round.withdrawn.clone(),
         written: report.written.clone(),
         unchanged: report.unchanged.clone(),

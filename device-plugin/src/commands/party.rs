@@ -18,7 +18,7 @@ pub(super) fn of_user(user: &User) -> PartyDocument {
     }
     let unit = parts()
         .find(|part| is_unit(part))
-        .or_else(|| parts().last());
+        .or_else(|| parts().next_back());
     party("service", unit.unwrap_or(&user.comm).to_owned(), None, user)
 }
 

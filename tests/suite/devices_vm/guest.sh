@@ -4,7 +4,7 @@
 set -uo pipefail
 kernel=$1 modules=$2 devices=$3
 [ -d "$kernel/usr/lib/modules" ] && kernel=$kernel/usr
-cd /out
+cd /out || exit 1
 
 # Waits until a command says yes, for 60 s at most: an emulated CPU takes its time.
 until_true() {

@@ -94,3 +94,12 @@ fn patterns_find_nodes_and_what_goes_along() {
     assert_eq!((sinks[0].nodes[0].major, sinks[0].nodes[0].minor), (1, 3));
     assert_eq!(sinks[0].health, Health::Healthy);
 }
+
+#[test]
+fn a_rule_does_not_list_again_what_a_family_has() {
+    let tree = Tree::load("qemu-devices");
+    for class in ["vfio", "accel", "drm"] {
+        let config = format!("[[rule]]\nname = \"mine\"\nclass = {class:?}\n");
+        assert_eq!(devices_with(&tree, "rules", &config), [], "{class}");
+    }
+}
