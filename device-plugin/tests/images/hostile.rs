@@ -83,7 +83,7 @@ fn what_engines_take_differently_is_a_gap() {
         layers: vec![bytes],
         packing: Packing::Gzip,
     };
-    let mut view = NoMatter::default();
+    let mut view = NoMatter;
     let dir = tempfile::tempdir().unwrap();
     made.write_layout(dir.path());
     let image = open(&Source::Layout(dir.path().to_owned()), None).unwrap();
@@ -96,7 +96,6 @@ fn what_engines_take_differently_is_a_gap() {
 }
 
 /// Wants everything and keeps nothing.
-#[derive(Default)]
 struct NoMatter;
 
 impl Interest for NoMatter {
@@ -120,7 +119,7 @@ fn hard_links_that_lead_nowhere_or_in_circles_end() {
         Item::HardLink("none", "nothing"),
         Item::Symlink("loop", "loop"),
     ];
-    let view = read_layers(&[many.clone()]).unwrap();
+    let view = read_layers(std::slice::from_ref(&many)).unwrap();
     assert!(view.contents().values().all(Option::is_none));
     assert!(why(&view).contains("to itself"));
     // Their target is hidden above, and not there either.

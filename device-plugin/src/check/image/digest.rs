@@ -27,11 +27,6 @@ impl Digest {
     pub(crate) fn hex(&self) -> &str {
         &self.0["sha256:".len()..]
     }
-
-    /// With the algorithm in front.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl fmt::Display for Digest {
@@ -67,7 +62,7 @@ mod tests {
     #[test]
     fn only_digests_are_digests() {
         let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(Digest::of(b"").as_str(), empty);
+        assert_eq!(Digest::of(b"").to_string(), empty);
         assert_eq!(Digest::parse(empty), Some(Digest::of(b"")));
         for text in [
             "",

@@ -132,7 +132,7 @@ pub(super) fn from_saved(
         [image] => image,
         [] => return Err(ImageError::broken(name, "its manifest.json names no image")),
         several => {
-            let names = several.iter().take(8).map(|one| saved_name(one));
+            let names = several.iter().take(8).map(saved_name);
             return Err(ImageError::Several {
                 what: name.to_owned(),
                 names: names.collect::<Vec<_>>().join(", "),

@@ -4,6 +4,7 @@
 //! Format". Where readers differ this one does as Go's `archive/tar`, because the engines use that.
 
 use super::TarFault;
+use super::sparse::Pieces;
 
 /// Bytes of a block.
 pub const BLOCK: usize = 512;
@@ -96,7 +97,7 @@ impl<'a> Header<'a> {
 
     /// The beginning of an old GNU sparse map: at most four pieces, whether more blocks follow, and
     /// the size with holes.
-    pub(super) fn sparse(&self) -> Result<(Vec<(u64, u64)>, bool, u64), TarFault> {
+    pub(super) fn sparse(&self) -> Result<(Pieces, bool, u64), TarFault> {
         if self.dialect() != Dialect::Gnu {
             return Err(TarFault::Sparse);
         }
@@ -106,11 +107,11 @@ impl<'a> Header<'a> {
 }
 
 /// The pieces of a block that continues a sparse map: at most 21, and whether another one follows.
-pub(super) fn more_sparse(block: &[u8; BLOCK]) -> Result<(Vec<(u64, u64)>, bool), TarFault> {
+pub(super) fn more_sparse(block: &[u8; BLOCK]) -> Result<(Pieces, bool), TarFault> {
     Ok((pieces(&block[..504])?, block[504] != 0))
 }
 
-fn pieces(table: &[u8]) -> Result<Vec<(u64, u64)>, TarFault> {
+fn pieces(table: &[u8]) -> Result<Pieces, TarFault> {
     let mut pieces = Vec::new();
     for pair in table.chunks_exact(24) {
         if pair[0] == 0 {

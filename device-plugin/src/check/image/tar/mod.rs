@@ -11,7 +11,7 @@ mod sparse;
 pub use header::BLOCK;
 use header::Header;
 use pax::Extended;
-use sparse::SparseMap;
+use sparse::{Pieces, SparseMap};
 use std::io::{self, Read};
 
 use super::budget::Budget;
@@ -246,7 +246,7 @@ impl<S: Skim> Entries<S> {
         Ok(())
     }
 
-    fn old_gnu(&mut self, header: &Header<'_>) -> io::Result<(Vec<(u64, u64)>, u64)> {
+    fn old_gnu(&mut self, header: &Header<'_>) -> io::Result<(Pieces, u64)> {
         let (mut pieces, mut more, real) = header.sparse().map_err(|fault| self.fault(fault))?;
         while more {
             // These blocks stand between the header and the content, and are not part of its size.
@@ -263,7 +263,7 @@ impl<S: Skim> Entries<S> {
 
     /// Format 1.0: decimal numbers, one a line, padded to whole blocks: the count, then offset and
     /// length of each piece.
-    fn map_in_content(&mut self) -> io::Result<Vec<(u64, u64)>> {
+    fn map_in_content(&mut self) -> io::Result<Pieces> {
         let mut left = Vec::new();
         let count = self.map_number(&mut left)?;
         if count > u64::try_from(SPARSE_PIECES).unwrap_or(u64::MAX) {

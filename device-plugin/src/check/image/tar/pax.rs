@@ -1,7 +1,7 @@
 //! Extended headers (`x`): records `LENGTH KEY=VALUE\n`, after pax(1) of POSIX.1-2017.
 
 use super::TarFault;
-use super::sparse::SparseMap;
+use super::sparse::{Pieces, SparseMap};
 
 /// What an extended header says of the entry that follows; keys that nothing here needs are left out.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) struct Sparse {
     /// The size with holes.
     pub(super) real_size: Option<u64>,
     /// The map, in formats 0.0 and 0.1.
-    pub(super) pieces: Option<Vec<(u64, u64)>>,
+    pub(super) pieces: Option<Pieces>,
     /// Format 1.0: the map stands at the beginning of the content.
     pub(super) map_in_content: bool,
 }
@@ -85,7 +85,7 @@ fn name(value: &[u8]) -> Result<Option<Vec<u8>>, TarFault> {
 }
 
 /// Format 0.1: `offset,length,offset,length`.
-fn listed(value: &[u8]) -> Result<Vec<(u64, u64)>, TarFault> {
+fn listed(value: &[u8]) -> Result<Pieces, TarFault> {
     let mut pieces = Vec::new();
     if value.is_empty() {
         return Ok(pieces);

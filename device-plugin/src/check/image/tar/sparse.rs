@@ -5,11 +5,14 @@
 use super::super::limits::{SPARSE_BYTES, SPARSE_PIECES};
 use super::TarFault;
 
+/// Offset and length of each piece that is stored.
+pub(super) type Pieces = Vec<(u64, u64)>;
+
 /// Where the stored bytes of a file belong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SparseMap {
-    /// Offset and length of each piece, in order, none overlapping.
-    pieces: Vec<(u64, u64)>,
+    /// In order, none overlapping.
+    pieces: Pieces,
     /// The size with holes.
     size: u64,
 }
@@ -20,11 +23,7 @@ impl SparseMap {
     /// # Errors
     /// [`TarFault::Sparse`] where pieces overlap, lie beyond the end or beyond what is stored, or the
     /// file is larger than any that is read.
-    pub(super) fn new(
-        pieces: Vec<(u64, u64)>,
-        size: u64,
-        stored: u64,
-    ) -> Result<SparseMap, TarFault> {
+    pub(super) fn new(pieces: Pieces, size: u64, stored: u64) -> Result<SparseMap, TarFault> {
         let mut end = 0;
         let mut sum = 0u64;
         for &(offset, length) in &pieces {
