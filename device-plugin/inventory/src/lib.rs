@@ -8,6 +8,7 @@
 
 pub mod config;
 pub mod device;
+pub mod driver_files;
 pub mod families;
 pub mod nodes;
 pub mod pci;
