@@ -10,6 +10,7 @@
 mod blame;
 #[cfg(test)]
 mod contract;
+mod devices;
 mod doctor;
 mod part;
 mod ps;
@@ -18,6 +19,10 @@ mod time;
 pub use blame::{
     BlameDocument, BlamedDocument, ClearedDocument, CulpritDocument, FactValue, HarmDocument,
     VerdictDocument, WaitDocument,
+};
+pub use devices::{
+    DeviceProcessDocument, DevicesDocument, DriverDocument, LinkDocument, ListedDeviceDocument,
+    NodeDocument, PciDocument, PeerDocument, SharesDocument,
 };
 pub use doctor::{CheckDocument, DoctorDocument};
 pub use part::{
