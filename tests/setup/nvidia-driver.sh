@@ -69,6 +69,9 @@ touch "$apt/.updated"
 (cd "$part/debs" && apt-get -qq download $packages $common >&2)
 for package in "$part"/debs/*.deb; do dpkg -x "$package" "$part"; done
 rm -rf "$part/debs"
+# A system of today has one /usr; packages before it have a /lib of their own.
+if [ -d "$part/lib" ]; then cp -a "$part/lib/." "$part/usr/lib/" && rm -rf "$part/lib"; fi
+ln -s usr/lib "$part/lib"
 
 # ---- what maintainer scripts would do --------------------------------------------------------------
 

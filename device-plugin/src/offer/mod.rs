@@ -9,6 +9,7 @@ mod edits;
 mod fpga;
 mod gpu;
 mod links;
+mod nvidia;
 mod plain;
 mod vfio;
 
@@ -100,6 +101,11 @@ struct Vendor {
 /// All vendors that need more than their device's own nodes. A family that is not named here is
 /// given by [`plain`].
 const VENDORS: &[Vendor] = &[
+    Vendor {
+        families: &[nvidia::FAMILY],
+        device: nvidia::device_edits,
+        common: nvidia::common_edits,
+    },
     Vendor {
         families: &["amd_gpu", "intel_gpu"],
         device: gpu::device_edits,

@@ -43,7 +43,7 @@ pub enum FileKind {
     Binary,
     /// Firmware.
     Firmware,
-    /// A socket of a daemon, or the folder that holds it.
+    /// A socket of a daemon.
     Socket,
     /// A configuration file by which loaders of OpenCL, Vulkan or EGL find the driver.
     Configuration,

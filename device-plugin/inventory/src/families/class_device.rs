@@ -102,8 +102,8 @@ impl Parent {
         } else {
             device.model = uevent(host, &self.directory, "OF_COMPATIBLE_0");
         }
-        device.health = power_fault(host, &self.directory)
-            .map_or(Health::Healthy, Health::Unhealthy);
+        device.health =
+            power_fault(host, &self.directory).map_or(Health::Healthy, Health::Unhealthy);
         device
     }
 }
@@ -180,7 +180,13 @@ pub(super) fn bound_to(host: &HostRoot, driver: &str) -> Vec<String> {
 /// The first line of a fact, cut to a sensible length.
 pub(super) fn line(host: &HostRoot, path: impl AsRef<Path>) -> Option<String> {
     let fact = host.fact(path)?;
-    let line: String = fact.lines().next()?.trim().chars().take(LINE_LIMIT).collect();
+    let line: String = fact
+        .lines()
+        .next()?
+        .trim()
+        .chars()
+        .take(LINE_LIMIT)
+        .collect();
     (!line.is_empty()).then_some(line)
 }
 
@@ -249,7 +255,13 @@ mod tests {
     #[test]
     fn numbers_after_a_prefix() {
         assert_eq!(numbered("renderD128", "renderD"), Some(128));
-        for bad in ["renderD", "renderD-1", "renderD1a", "card0-DP-1", "renderD99999999999"] {
+        for bad in [
+            "renderD",
+            "renderD-1",
+            "renderD1a",
+            "card0-DP-1",
+            "renderD99999999999",
+        ] {
             assert_eq!(numbered(bad, "renderD"), None, "{bad}");
         }
     }

@@ -24,11 +24,12 @@ pub(super) struct Unit {
 
 /// All devices with DRM nodes, sorted by id.
 pub(super) fn units(host: &HostRoot) -> (Vec<Unit>, Vec<Gap>) {
-    let ours = |name: &str| {
-        numbered(name, "card").is_some() || numbered(name, "renderD").is_some()
-    };
+    let ours = |name: &str| numbered(name, "card").is_some() || numbered(name, "renderD").is_some();
     let (groups, gaps) = class_device::groups(host, "drm", ours);
-    (groups.into_iter().map(|group| unit(host, group)).collect(), gaps)
+    (
+        groups.into_iter().map(|group| unit(host, group)).collect(),
+        gaps,
+    )
 }
 
 fn unit(host: &HostRoot, group: Group) -> Unit {
@@ -58,9 +59,7 @@ fn driver_name(host: &HostRoot, parent: &Parent) -> Option<String> {
     children
         .iter()
         .filter(|child| numbered(child, "virtio").is_some())
-        .find_map(|child| {
-            pci::last_part(host, &parent.directory.join(child).join("driver"))
-        })
+        .find_map(|child| pci::last_part(host, &parent.directory.join(child).join("driver")))
         .or(Some(name))
 }
 
@@ -91,7 +90,11 @@ impl Unit {
         family: &'static str,
     ) -> Device {
         let mut device = self.parent.describe(host, names, family, Kind::Gpu);
-        if let Some(driver) = device.driver.as_mut().filter(|driver| driver.name != self.driver) {
+        if let Some(driver) = device
+            .driver
+            .as_mut()
+            .filter(|driver| driver.name != self.driver)
+        {
             driver.version = host.fact(Path::new("/sys/module").join(&self.driver).join("version"));
             driver.name.clone_from(&self.driver);
         }

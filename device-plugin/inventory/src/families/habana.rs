@@ -103,9 +103,9 @@ fn device(
         .members
         .iter()
         .filter(|name| numbered(name, control).is_some());
-    device.nodes.extend(
-        controls.filter_map(|name| nodes::of_sysfs(host, root.join(name), Role::Control)),
-    );
+    device
+        .nodes
+        .extend(controls.filter_map(|name| nodes::of_sysfs(host, root.join(name), Role::Control)));
     device.driver = device.driver.or_else(|| {
         Some(Driver {
             name: DRIVER.into(),
@@ -135,7 +135,11 @@ fn describe(host: &HostRoot, directory: &Path, device: &mut Device) {
     device.firmware = ["firmware.cpucp", "firmware.armcp", "firmware.os"]
         .iter()
         .find_map(|attribute| device.attributes.get(attribute).cloned());
-    if let Some(chip) = device.attributes.get("device_type").and_then(|sort| model(sort)) {
+    if let Some(chip) = device
+        .attributes
+        .get("device_type")
+        .and_then(|sort| model(sort))
+    {
         device.model = Some(chip.into());
     }
     if !matches!(device.health, Health::Unhealthy(_)) {
@@ -187,8 +191,18 @@ mod tests {
     fn each_status_of_the_driver_is_understood() {
         assert_eq!(health(Some("operational")), Health::Healthy);
         assert_eq!(health(Some("Operational")), Health::Healthy);
-        for bad in ["disabled", "malfunction", "needs reset", "in reset", "in device creation", "in reset after device release"] {
-            assert!(matches!(health(Some(bad)), Health::Unhealthy(why) if why.contains(bad)), "{bad}");
+        for bad in [
+            "disabled",
+            "malfunction",
+            "needs reset",
+            "in reset",
+            "in device creation",
+            "in reset after device release",
+        ] {
+            assert!(
+                matches!(health(Some(bad)), Health::Unhealthy(why) if why.contains(bad)),
+                "{bad}"
+            );
         }
         assert!(matches!(health(Some("new word")), Health::Unknown(_)));
         assert!(matches!(health(None), Health::Unknown(_)));

@@ -102,9 +102,7 @@ fn management(host: &HostRoot, directory: &Path, device: &mut Device) {
             names
                 .iter()
                 .filter(|name| numbered(name, "mei").is_some())
-                .filter_map(|name| {
-                    nodes::of_sysfs(host, engines.join(name), Role::Management)
-                }),
+                .filter_map(|name| nodes::of_sysfs(host, engines.join(name), Role::Management)),
         );
     }
 }
@@ -136,9 +134,7 @@ fn tiles(host: &HostRoot, unit: &Unit, device: &mut Device) {
             .into_iter()
             .collect()
     } else {
-        device
-            .attributes
-            .insert("tiles", of_xe.len().to_string());
+        device.attributes.insert("tiles", of_xe.len().to_string());
         of_xe
     };
     let engines: usize = places
@@ -224,7 +220,10 @@ fn found_version(text: &str) -> Option<String> {
         .filter_map(|line| Some(line.split_once("found ")?.1))
         .flat_map(str::split_whitespace)
         .find(|word| {
-            word.contains('.') && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+            word.contains('.')
+                && word
+                    .bytes()
+                    .all(|byte| byte.is_ascii_digit() || byte == b'.')
         })
         .map(|word| word.chars().take(40).collect())
 }
@@ -241,7 +240,10 @@ fn hangs(host: &HostRoot, unit: &Unit, device: &mut Device) {
             "the driver gave up on it after a hang (i915_wedged); bind the driver again or restart the host".into(),
         );
     }
-    if let Some(report) = unit.card_directory().and_then(|card| error_state(host, &card)) {
+    if let Some(report) = unit
+        .card_directory()
+        .and_then(|card| error_state(host, &card))
+    {
         device.attributes.insert("last_hang", report);
     }
 }
@@ -272,7 +274,8 @@ fn survivability(host: &HostRoot, device: &mut Device) {
     let which = line(host, &file).unwrap_or_default();
     device.attributes.insert("survivability", which);
     device.health = Health::Unhealthy(
-        "xe holds it in survivability mode: its firmware is damaged and must be written again".into(),
+        "xe holds it in survivability mode: its firmware is damaged and must be written again"
+            .into(),
     );
 }
 

@@ -80,8 +80,9 @@ impl Family for Media {
     }
 
     fn scan(&self, host: &HostRoot, _: &Config) -> Found {
-        let (groups, gaps) =
-            class_device::groups(host, "video4linux", |name| numbered(name, "video").is_some());
+        let (groups, gaps) = class_device::groups(host, "video4linux", |name| {
+            numbered(name, "video").is_some()
+        });
         if groups.is_empty() {
             return Found {
                 devices: Vec::new(),
@@ -108,7 +109,10 @@ fn controllers(host: &HostRoot) -> Vec<(Parent, Node)> {
         .filter_map(|name| {
             let own = Parent::at(host, &root.join(name))?;
             let parent = Parent::at(host, own.directory.parent()?)?;
-            Some((parent, nodes::of_sysfs(host, &own.directory, Role::Control)?))
+            Some((
+                parent,
+                nodes::of_sysfs(host, &own.directory, Role::Control)?,
+            ))
         })
         .collect()
 }

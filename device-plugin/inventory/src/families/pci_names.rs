@@ -30,9 +30,9 @@ pub(super) struct PciNames {
 impl PciNames {
     /// The name of a device in `pci.ids`: `Navi 31 [Radeon RX 7900 XT/7900 XTX]`.
     pub(super) fn device(&self, host: &HostRoot, vendor: u16, device: u16) -> Option<String> {
-        let text = self.pci.get_or_init(|| {
-            PCI_IDS.iter().find_map(|path| table(host, path))
-        });
+        let text = self
+            .pci
+            .get_or_init(|| PCI_IDS.iter().find_map(|path| table(host, path)));
         in_pci_ids(text.as_deref()?, vendor, device)
     }
 
@@ -113,7 +113,10 @@ mod tests {
             in_pci_ids(IDS, 0x1002, 0x687f).as_deref(),
             Some("Vega 10 XL/XT [Radeon RX Vega 56/64]")
         );
-        assert_eq!(in_pci_ids(IDS, 0x8086, 0x687f).as_deref(), Some("Not AMD's"));
+        assert_eq!(
+            in_pci_ids(IDS, 0x8086, 0x687f).as_deref(),
+            Some("Not AMD's")
+        );
         assert_eq!(in_pci_ids(IDS, 0x8086, 0x1304), None);
         assert_eq!(in_pci_ids(IDS, 0x1043, 0x8623), None);
         assert_eq!(in_pci_ids(IDS, 0xffff, 0x0000), None);
@@ -121,7 +124,8 @@ mod tests {
 
     #[test]
     fn amd_names_want_device_and_revision() {
-        let text = "# List\n1.0.0\n687F,\tC1,\tAMD Radeon RX Vega\n687F,\tC3,\tAMD Radeon RX Vega 56\n";
+        let text =
+            "# List\n1.0.0\n687F,\tC1,\tAMD Radeon RX Vega\n687F,\tC3,\tAMD Radeon RX Vega 56\n";
         assert_eq!(
             in_amdgpu_ids(text, 0x687f, 0xc1).as_deref(),
             Some("AMD Radeon RX Vega")

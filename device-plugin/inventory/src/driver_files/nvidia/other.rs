@@ -28,11 +28,9 @@ const PROGRAMS: &[&str] = &[
     "nvidia-xconfig",
 ];
 
-/// Sockets below `/run`.
+/// Sockets below `/run`. The pipes of the multi-process service in `/tmp/nvidia-mps` are none: who has
+/// them can stop the service for everybody.
 const SOCKETS: &[&str] = &["nvidia-persistenced/socket", "nvidia-fabricmanager/socket"];
-
-/// Where the clients of CUDA's multi-process service find it, unless told otherwise: a folder.
-const MPS_PIPES: &str = "/tmp/nvidia-mps";
 
 /// Below `/usr/share` in a container.
 const SHARED_CONFIGURATION: &[&str] = &[
@@ -115,27 +113,13 @@ pub(super) fn firmware(host: &HostRoot, place: &Place, version: &str) -> Vec<Dri
 
 pub(super) fn sockets(place: &Place) -> Vec<DriverFile> {
     let socket = |located: &Located| located.metadata.file_type().is_socket();
-    let mut files: Vec<DriverFile> = SOCKETS
+    SOCKETS
         .iter()
         .filter_map(|name| {
             first(place, &["/run", "/var/run"], name, socket)
                 .map(|(path, host_path)| file(FileKind::Socket, host_path, path))
         })
-        .collect();
-    // Anybody can make a folder in /tmp: it is given away only as a folder of root's.
-    let pipes = place.inside.locate(MPS_PIPES).ok().filter(|located| {
-        located.path == Path::new(MPS_PIPES)
-            && located.metadata.is_dir()
-            && located.metadata.uid() == 0
-    });
-    files.extend(pipes.map(|located| {
-        file(
-            FileKind::Socket,
-            place.on_host(&located.path),
-            PathBuf::from(MPS_PIPES),
-        )
-    }));
-    files
+        .collect()
 }
 
 pub(super) fn configuration(place: &Place) -> Vec<DriverFile> {

@@ -46,9 +46,7 @@ pub(super) fn examine(host: &HostRoot, directory: &Path, device: &mut Device) {
     }
     if let Ok(bytes) = host.read(ras.join("gpu_vram_bad_pages"), PAGES_LIMIT) {
         let pages = bad_pages(&String::from_utf8_lossy(&bytes));
-        device
-            .attributes
-            .insert("ras.bad_pages", pages.to_string());
+        device.attributes.insert("ras.bad_pages", pages.to_string());
     }
     if !faulty.is_empty() && matches!(device.health, Health::Healthy) {
         device.health = Health::Unhealthy(format!(
@@ -95,7 +93,10 @@ mod tests {
 
     #[test]
     fn bad_pages_are_counted() {
-        assert_eq!(bad_pages("0x00000001 : 0x00001000 : R\n0x00000002 : 0x00001000 : P\n"), 2);
+        assert_eq!(
+            bad_pages("0x00000001 : 0x00001000 : R\n0x00000002 : 0x00001000 : P\n"),
+            2
+        );
         assert_eq!(bad_pages(""), 0);
     }
 

@@ -112,7 +112,10 @@ pub(super) fn read(host: &HostRoot) -> (Vec<KfdNode>, Vec<Gap>) {
 
 fn node(host: &HostRoot, index: u32, budget: &mut usize) -> Option<KfdNode> {
     let directory = Path::new(NODES).join(index.to_string());
-    let mut node = from_properties(index, &properties(&host.fact(directory.join("properties"))?));
+    let mut node = from_properties(
+        index,
+        &properties(&host.fact(directory.join("properties"))?),
+    );
     if node.simds == 0 {
         return Some(node);
     }
@@ -235,16 +238,34 @@ mod tests {
     #[test]
     fn links_of_other_sorts_are_left_out() {
         let of = |sort| link(&properties(&format!("type {sort}\nnode_to 3\n")));
-        assert_eq!(of(11), Some(Link { to: 3, over: "xgmi" }));
-        assert_eq!(of(2), Some(Link { to: 3, over: "pcie" }));
+        assert_eq!(
+            of(11),
+            Some(Link {
+                to: 3,
+                over: "xgmi"
+            })
+        );
+        assert_eq!(
+            of(2),
+            Some(Link {
+                to: 3,
+                over: "pcie"
+            })
+        );
         assert_eq!(of(1), None);
         assert_eq!(link(&properties("type 11\n")), None);
     }
 
     #[test]
     fn memory_of_the_host_is_not_the_gpus() {
-        assert_eq!(on_board(&properties("heap_type 1\nsize_in_bytes 5\n")), Some(5));
-        assert_eq!(on_board(&properties("heap_type 0\nsize_in_bytes 5\n")), None);
+        assert_eq!(
+            on_board(&properties("heap_type 1\nsize_in_bytes 5\n")),
+            Some(5)
+        );
+        assert_eq!(
+            on_board(&properties("heap_type 0\nsize_in_bytes 5\n")),
+            None
+        );
     }
 
     proptest! {

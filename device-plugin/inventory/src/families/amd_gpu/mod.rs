@@ -122,9 +122,10 @@ fn whole(host: &HostRoot, names: &PciNames, unit: &Unit, node: Option<&kfd::KfdN
     let mut device = unit.describe(host, names, NAME);
     let directory = &unit.parent.directory;
     let revision = line(host, directory.join("revision")).and_then(|text| pci::hexadecimal(&text));
-    let sold_as = device.pci.as_ref().and_then(|place| {
-        names.amd_gpu(host, place.device, u8::try_from(revision?).ok()?)
-    });
+    let sold_as = device
+        .pci
+        .as_ref()
+        .and_then(|place| names.amd_gpu(host, place.device, u8::try_from(revision?).ok()?));
     device.model = line(host, directory.join("product_name"))
         .or(sold_as)
         .or(device.model)
