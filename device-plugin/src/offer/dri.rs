@@ -66,7 +66,7 @@ pub(super) fn arrange(
 
 fn finds_by_minor(device: &Device) -> bool {
     let driver = device.driver.as_ref().map(|driver| driver.name.as_str());
-    matches!(device.family, "amd_gpu" | "nvidia") || matches!(driver, Some("amdgpu" | "nvidia"))
+    device.family == "nvidia" || matches!(driver, Some("amdgpu" | "nvidia"))
 }
 
 /// The nodes of one sort get consecutive numbers, in the order in which the devices are given.

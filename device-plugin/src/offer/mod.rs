@@ -6,7 +6,6 @@
 
 mod dri;
 mod edits;
-mod fpga;
 mod gpu;
 mod links;
 mod nvidia;
@@ -88,43 +87,38 @@ pub enum OfferError {
 /// Changes, and what had to be left out of them.
 type Offered = Result<(Edits, Vec<Gap>), OfferError>;
 
-/// How one vendor's devices are given.
+/// How one sort of devices is given.
 struct Vendor {
-    /// The families that this is about.
-    families: &'static [&'static str],
+    /// Which devices this is about, by what they have rather than by who found them.
+    serves: fn(&Device) -> bool,
     /// What one device needs.
     device: fn(&Device, &Inventory) -> Edits,
     /// What they need once, however many are given: libraries, sockets.
     common: fn(&HostRoot, &Inventory, &Options) -> Offered,
 }
 
-/// All vendors that need more than their device's own nodes. A family that is not named here is
-/// given by [`plain`].
-const VENDORS: &[Vendor] = &[
+/// All that need more than their device's own nodes; the first that serves a device has it. A device
+/// that none serves is given by [`plain`].
+static VENDORS: &[Vendor] = &[
     Vendor {
-        families: &[nvidia::FAMILY],
+        serves: nvidia::serves,
         device: nvidia::device_edits,
         common: nvidia::common_edits,
     },
     Vendor {
-        families: &["amd_gpu", "intel_gpu"],
+        serves: dri::has_dri,
         device: gpu::device_edits,
         common: nothing,
     },
     Vendor {
-        families: &["dfl", "xrt"],
-        device: fpga::device_edits,
-        common: nothing,
-    },
-    Vendor {
-        families: &["vfio", "qat"],
+        serves: vfio::serves,
         device: vfio::device_edits,
         common: nothing,
     },
 ];
 
-const PLAIN: Vendor = Vendor {
-    families: &[],
+static PLAIN: Vendor = Vendor {
+    serves: |_| true,
     device: plain::device_edits,
     common: nothing,
 };
@@ -132,7 +126,7 @@ const PLAIN: Vendor = Vendor {
 fn vendor(device: &Device) -> &'static Vendor {
     VENDORS
         .iter()
-        .find(|vendor| vendor.families.contains(&device.family))
+        .find(|vendor| (vendor.serves)(device))
         .unwrap_or(&PLAIN)
 }
 
@@ -232,7 +226,7 @@ pub(crate) fn common_edits(
     for one in VENDORS {
         let wanted = devices
             .iter()
-            .any(|device| one.families.contains(&device.family));
+            .any(|device| std::ptr::eq(vendor(device), one));
         if wanted {
             let (more, missing) = (one.common)(host, inventory, options)?;
             edits.merge(more)?;

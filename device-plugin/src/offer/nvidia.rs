@@ -25,14 +25,19 @@ use dunnage_model::gap::Gap;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The family, as devices name it.
-pub(super) const FAMILY: &str = "nvidia";
+/// The family that finds them.
+const FAMILY: &str = "nvidia";
 
 /// Of a file that is only read.
 const READ_ONLY: &[&str] = &["ro", "nosuid", "nodev", "rbind", "rprivate"];
 
 /// Of a socket: whoever connects must be able to write.
 const SOCKET: &[&str] = &["nosuid", "nodev", "noexec", "rbind", "rprivate"];
+
+/// Whether a device is one of them.
+pub(super) fn serves(device: &Device) -> bool {
+    device.family == FAMILY
+}
 
 /// The nodes of one GPU, or of one MIG instance: its own rights, and the node of the GPU that it is
 /// part of. The DRM nodes of that GPU are not given with an instance unless it has them itself.
@@ -85,7 +90,7 @@ fn shared_nodes(inventory: &Inventory) -> Edits {
     let nodes = inventory
         .devices
         .iter()
-        .filter(|device| device.family == FAMILY)
+        .filter(|device| serves(device))
         .flat_map(|device| &device.nodes)
         .filter(|node| is_shared(node));
     plain::edits_of(nodes)

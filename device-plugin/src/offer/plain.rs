@@ -1,5 +1,8 @@
-//! Devices that need nothing but their own nodes: NPUs, codecs, DSA, what a rule names. And how a
-//! node of the host becomes one of the container, for all vendors.
+//! Devices that need nothing but their own nodes: NPUs, codecs, DSA, FPGAs, what a rule names. And
+//! how a node of the host becomes one of the container, for all vendors.
+//!
+//! An FPGA is its port, or its user function: the management node loads designs into the card and
+//! serves all its ports, so it is given only where it is asked for (`Options::management`).
 
 use super::edits::{DeviceNode, Edits, NodeKind};
 use dunnage_inventory::{Device, Inventory, Node, Role};

@@ -10,12 +10,20 @@ use std::path::Path;
 /// The misc device's number in `include/linux/miscdevice.h` (`VFIO_MINOR`), under major 10.
 const CONTROL: (u32, u32) = (10, 196);
 
+/// Whether a device is given through VFIO.
+pub(super) fn serves(device: &Device) -> bool {
+    device.nodes.iter().any(is_group)
+}
+
+fn is_group(node: &Node) -> bool {
+    node.path.starts_with("/dev/vfio") && node.path != Path::new("/dev/vfio/vfio")
+}
+
 /// The nodes, and `/dev/vfio/vfio` where the family did not name it.
 pub(super) fn device_edits(device: &Device, _: &Inventory) -> Edits {
     let mut nodes: Vec<Node> = plain::ordinary(device).cloned().collect();
     let control = Path::new("/dev/vfio/vfio");
-    let group = |node: &Node| node.path.starts_with("/dev/vfio") && node.path != control;
-    if nodes.iter().any(group) && nodes.iter().all(|node| node.path != control) {
+    if nodes.iter().all(|node| node.path != control) {
         nodes.push(Node {
             path: control.to_path_buf(),
             role: Role::Control,
