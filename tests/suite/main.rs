@@ -8,6 +8,7 @@ mod commands;
 mod conservation;
 mod cost;
 mod demo;
+mod driver_files;
 mod engines;
 mod hostile;
 mod layouts;

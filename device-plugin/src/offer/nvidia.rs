@@ -25,18 +25,25 @@ use dunnage_model::gap::Gap;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The family that finds them.
-const FAMILY: &str = "nvidia";
-
 /// Of a file that is only read.
 const READ_ONLY: &[&str] = &["ro", "nosuid", "nodev", "rbind", "rprivate"];
 
 /// Of a socket: whoever connects must be able to write.
 const SOCKET: &[&str] = &["nosuid", "nodev", "noexec", "rbind", "rprivate"];
 
-/// Whether a device is one of them.
+/// Whether a device is one of them: it has a node that NVIDIA's own driver makes. A card that another
+/// driver runs (nouveau, vfio-pci) is none.
 pub(super) fn serves(device: &Device) -> bool {
-    device.family == FAMILY
+    device
+        .nodes
+        .iter()
+        .any(|node| node.role == Role::Own && of_nvidia(&node.path))
+}
+
+/// `/dev/nvidia0`, `/dev/nvidia-caps/nvidia-cap12`.
+fn of_nvidia(node: &Path) -> bool {
+    let below = node.strip_prefix("/dev").ok().and_then(Path::to_str);
+    below.is_some_and(|name| name.starts_with("nvidia"))
 }
 
 /// The nodes of one GPU, or of one MIG instance: its own rights, and the node of the GPU that it is

@@ -14,7 +14,7 @@ fn node(path: &str, role: Role, minor: u32, gid: u32, mode: u32) -> Node {
 }
 
 fn gpu() -> Device {
-    let mut gpu = Device::new("GPU-1", FAMILY, Kind::Gpu, "nvidia");
+    let mut gpu = Device::new("GPU-1", "nvidia", Kind::Gpu, "nvidia");
     gpu.nodes = vec![
         node("/dev/nvidia0", Role::Own, 0, 0, 0o666),
         node("/dev/dri/renderD128", Role::Render, 128, 104, 0o660),
@@ -24,7 +24,7 @@ fn gpu() -> Device {
 }
 
 fn instance() -> Device {
-    let mut instance = Device::new("MIG-1", FAMILY, Kind::Gpu, "nvidia");
+    let mut instance = Device::new("MIG-1", "nvidia", Kind::Gpu, "nvidia");
     instance.parent = Some("GPU-1".to_owned());
     instance.nodes = vec![
         node("/dev/nvidia-caps/nvidia-cap12", Role::Own, 12, 0, 0o444),
@@ -47,6 +47,17 @@ fn inventory() -> Inventory {
         devices: vec![gpu(), instance()],
         gaps: Vec::new(),
     }
+}
+
+#[test]
+fn a_card_that_another_driver_runs_is_none_of_them() {
+    assert!(serves(&gpu()) && serves(&instance()));
+    let mut nouveau = gpu();
+    nouveau.nodes.remove(0);
+    assert!(!serves(&nouveau));
+    let mut given_away = gpu();
+    given_away.nodes = vec![node("/dev/vfio/12", Role::Own, 12, 0, 0o600)];
+    assert!(!serves(&given_away));
 }
 
 #[test]
