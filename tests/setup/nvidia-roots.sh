@@ -2,6 +2,7 @@
 # Makes the root file system of an image as small as it can be, with the C library of a distribution,
 # and the program that loads the driver's libraries in it. Prints the folder.
 # Usage: nvidia-roots.sh debian|ubuntu|distroless|redhat|alpine
+# Exits 77 where something that only an Alpine needs cannot be had.
 #
 #   debian      Debian 12: glibc 2.36, ld.so.cache by ldconfig, a shell
 #   ubuntu      Debian 13's glibc 2.41, one /usr, as Ubuntu has it; Ubuntu's own packages are not used
@@ -67,7 +68,10 @@ cached() {
 musl_and_gcompat() {
     local source=$cache/gcompat musl=$cache/musl specs=$cache/musl/specs
     if [ ! -d "$source" ]; then
-        git clone -q --depth 1 https://git.adelielinux.org/adelie/gcompat.git "$source.part" >&2
+        git clone -q --depth 1 https://git.adelielinux.org/adelie/gcompat.git "$source.part" >&2 || {
+            echo "nvidia-roots.sh: no source of gcompat: upstream does not answer, and $source is not there" >&2
+            exit 77
+        }
         mv "$source.part" "$source"
     fi
     rm -rf "$musl"

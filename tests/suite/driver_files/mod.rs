@@ -1,6 +1,7 @@
 //! The files of NVIDIA's driver: the same as NVIDIA's own tool finds on real drivers of three branches,
 //! and given to containers so that they load in every sort of image, without anything running.
 
+mod host;
 mod loads;
 mod referee;
 
