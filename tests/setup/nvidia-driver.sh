@@ -70,7 +70,7 @@ touch "$apt/.updated"
 for package in "$part"/debs/*.deb; do dpkg -x "$package" "$part"; done
 rm -rf "$part/debs"
 # A system of today has one /usr; packages before it have a /lib of their own.
-if [ -d "$part/lib" ]; then cp -a "$part/lib/." "$part/usr/lib/" && rm -rf "$part/lib"; fi
+if [ -d "$part/lib" ]; then cp -a "$part/lib/." "$part/usr/lib/" && rm -rf "${part:?}/lib"; fi
 ln -s usr/lib "$part/lib"
 
 # ---- what maintainer scripts would do --------------------------------------------------------------
@@ -94,7 +94,7 @@ for library in "$part/$multiarch/nvidia/$own"/lib*.so.[0-9]*; do
     ln -s "/etc/alternatives/glx--$soname-x86_64-linux-gnu" "$part/$multiarch/$soname"
 done
 for program in "$part/usr/lib/nvidia/$own"/nvidia-*; do
-    [ -f "$program" ] && [ -x "$program" ] || continue
+    if [ ! -f "$program" ] || [ ! -x "$program" ]; then continue; fi
     name=$(basename "$program")
     [ -e "$part/usr/bin/$name" ] && continue
     ln -s "/usr/lib/nvidia/$own/$name" "$alternatives/nvidia--$name"

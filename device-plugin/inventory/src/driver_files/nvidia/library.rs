@@ -22,6 +22,8 @@ const DIRECTORIES: &[&str] = &[
     "/lib/aarch64-linux-gnu",
     "/lib/x86_64-linux-gnu/nvidia/current",
     "/lib/aarch64-linux-gnu/nvidia/current",
+    // A driver root may be no more than a folder of libraries.
+    "/",
 ];
 
 /// Libraries of the driver that have versions of their own: for them any `.so.X.Y` counts.

@@ -185,6 +185,25 @@ fn links_are_followed_inside_the_driver_root_and_no_further() {
 }
 
 #[test]
+fn a_driver_root_may_be_a_folder_of_libraries() {
+    let tree = Tree::new();
+    tree.library("opt/cuda/libcuda.so.535.1", "libcuda.so.1");
+    let search = Search {
+        driver_root: "/opt/cuda".into(),
+    };
+    let found = find(&HostRoot::new(tree.0.path()), &search).unwrap();
+    assert_eq!(
+        found.files[0].host_path,
+        Path::new("/opt/cuda/libcuda.so.535.1")
+    );
+    // A library of the version that goes away, or is a folder, is left out.
+    std::fs::create_dir(tree.0.path().join("opt/cuda/libgone.so.535.1")).unwrap();
+    tree.link("nowhere", "opt/cuda/libdangling.so.535.1");
+    let again = find(&HostRoot::new(tree.0.path()), &search).unwrap();
+    assert_eq!(again.files, found.files);
+}
+
+#[test]
 fn programs_firmware_and_configuration_are_found() {
     let tree = Tree::with_driver("535.261.03");
     tree.file("usr/lib/nvidia/current/nvidia-smi", "");
