@@ -3,11 +3,12 @@
 # `ctr images import` take: no daemon, no registry. Usage: image.sh NAME:TAG PROGRAM OUT.tar
 set -euo pipefail
 name=$1 program=$2 out=$3
+inside=/bin/$(basename "$program")
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work"/root/{bin,proc,sys,dev,tmp} "$work/image"
-install -m 755 "$program" "$work/root/bin/dunnage-load"
+install -m 755 "$program" "$work/root$inside"
 chmod 1777 "$work/root/tmp"
 
 pack() { tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C "$1" -cf "$2" .; }
@@ -17,8 +18,8 @@ pack "$work/root" "$work/layer.tar"
 layer=$(sum "$work/layer.tar")
 mkdir "$work/image/$layer"
 mv "$work/layer.tar" "$work/image/$layer/layer.tar"
-printf '{"architecture":"amd64","os":"linux","config":{"Entrypoint":["/bin/dunnage-load"],"Env":["PATH=/bin"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},"history":[{"created":"1970-01-01T00:00:00Z"}]}' \
-    "$layer" >"$work/config.json"
+printf '{"architecture":"amd64","os":"linux","config":{"Entrypoint":["%s"],"Env":["PATH=/bin"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},"history":[{"created":"1970-01-01T00:00:00Z"}]}' \
+    "$inside" "$layer" >"$work/config.json"
 config=$(sum "$work/config.json")
 mv "$work/config.json" "$work/image/$config.json"
 printf '[{"Config":"%s.json","RepoTags":["%s"],"Layers":["%s/layer.tar"]}]' "$config" "$name" "$layer" \

@@ -15,6 +15,8 @@ pub mod guest;
 pub mod keeper;
 pub mod load;
 pub mod machine;
+pub mod probe;
+pub mod rack;
 
 use std::path::PathBuf;
 

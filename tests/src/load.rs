@@ -12,14 +12,18 @@ pub const IMAGE: &str = "localhost/dunnage-load:1.4";
 
 /// The load generator, linked statically. Built where it is missing or older than its source.
 pub fn program() -> Result<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/load.rs");
+    static_program(&source, &crate::target().join("load/dunnage-load"))
+}
+
+/// A program of one source file, linked statically into `built` where that is missing or older.
+pub fn static_program(source: &Path, built: &Path) -> Result<PathBuf> {
     static BUILDING: Mutex<()> = Mutex::new(());
     let _one = BUILDING.lock();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/load.rs");
-    let built = crate::target().join("load/dunnage-load");
-    if newer(&built, &source) {
-        return Ok(built);
+    if newer(built, source) {
+        return Ok(built.to_owned());
     }
-    let folder = built.parent().context("the load generator has a folder")?;
+    let folder = built.parent().context("a program has a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args([
@@ -34,18 +38,18 @@ pub fn program() -> Result<PathBuf> {
         "strip=symbols",
     ]);
     let output = rustc
-        .arg(&source)
+        .arg(source)
         .arg("-o")
-        .arg(&built)
+        .arg(built)
         .output()
-        .context("start rustc for the load generator")?;
+        .with_context(|| format!("start rustc for {}", source.display()))?;
     ensure!(
         output.status.success(),
         "rustc {}:\n{}",
         source.display(),
         String::from_utf8_lossy(&output.stderr)
     );
-    Ok(built)
+    Ok(built.to_owned())
 }
 
 /// The image archive with the load generator in it, for engines to load.
@@ -67,7 +71,9 @@ pub fn image() -> Result<PathBuf> {
     Ok(archive)
 }
 
-fn newer(built: &Path, source: &Path) -> bool {
+/// Whether `built` is there and no older than `source`.
+#[must_use]
+pub fn newer(built: &Path, source: &Path) -> bool {
     let time = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
     matches!((time(built), time(source)), (Some(built), Some(source)) if built >= source)
 }

@@ -4,10 +4,14 @@
 //! as root. Scenarios measure the machine, so they take turns, however many threads run them.
 
 mod blame;
+mod cdi_referee;
 mod commands;
 mod conservation;
 mod cost;
 mod demo;
+mod device_engines;
+mod device_runtime;
+mod devices;
 mod driver_files;
 mod engines;
 mod hostile;

@@ -74,11 +74,14 @@ pub fn users(host: &HostRoot, inventory: &Inventory) -> Users {
         }
     };
     let mut look = Look::new(host);
-    for name in processes {
-        let pid = name.to_str().and_then(|name| name.parse::<i32>().ok());
-        let Some(pid) = pid.filter(|pid| *pid > 0) else {
-            continue;
-        };
+    let pids: Vec<i32> = processes.iter().filter_map(|name| pid(name)).collect();
+    if pids.is_empty() {
+        let why = "shows no process: who uses the devices is not known";
+        found
+            .gaps
+            .push(Gap::new(host.path("/proc").display().to_string(), why));
+    }
+    for pid in pids {
         let ids = look.process(&wanted, pid);
         if ids.is_empty() {
             continue;
@@ -93,6 +96,13 @@ pub fn users(host: &HostRoot, inventory: &Inventory) -> Users {
         users.sort_unstable();
     }
     found
+}
+
+/// The process that an entry of `/proc` is; not this one, which uses no device.
+fn pid(name: &OsStr) -> Option<i32> {
+    let pid = name.to_str()?.parse::<i32>().ok()?;
+    let own = i32::try_from(std::process::id()).ok();
+    (pid > 0 && Some(pid) != own).then_some(pid)
 }
 
 fn too_many(what: &str) -> Gap {

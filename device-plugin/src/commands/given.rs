@@ -7,6 +7,7 @@ use crate::offer::{self, Options};
 use anyhow::bail;
 use clap::Args;
 use dunnage_inventory::{Device, Inventory, scan};
+use std::path::PathBuf;
 
 /// Options of all commands that give devices.
 #[derive(Clone, Debug, Default, Args)]
@@ -16,25 +17,44 @@ pub(super) struct Given {
     #[arg(long = "device", value_name = "ID")]
     pub(super) devices: Vec<String>,
 
-    /// Give the nodes for administration too, such as /dev/dfl-fme.0
-    #[arg(long)]
-    pub(super) management: bool,
+    #[command(flatten)]
+    pub(super) offer: OfferArgs,
 }
 
-impl Given {
-    /// How devices are offered.
+/// How devices are offered.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct OfferArgs {
+    /// Give the nodes for administration too, such as /dev/dfl-fme.0
+    #[arg(long)]
+    management: bool,
+
+    /// Where NVIDIA's driver is installed, as the host names it
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    driver_root: PathBuf,
+
+    /// Where folders of links are kept that containers mount, as the host names it
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/dunnage/links")]
+    links_dir: PathBuf,
+}
+
+impl OfferArgs {
     pub(super) fn options(&self) -> Options {
         Options {
             management: self.management,
+            driver_root: self.driver_root.clone(),
+            links_dir: self.links_dir.clone(),
             ..Options::default()
         }
     }
+}
 
+impl Given {
     /// The devices, as engines take them. What had to be left out is said on standard error.
     pub(super) fn wanted(&self, context: &Context) -> anyhow::Result<Wanted> {
         let inventory = scan(&context.host, &context.config);
         let devices = self.find(&inventory)?;
-        let (edits, gaps) = offer::offer(&context.host, &inventory, &devices, &self.options())?;
+        let (edits, gaps) =
+            offer::offer(&context.host, &inventory, &devices, &self.offer.options())?;
         output::Gaps::default().say(&gaps);
         Ok(Wanted::new(&devices, &inventory, edits))
     }

@@ -13,7 +13,6 @@ pub mod runtime;
 pub mod swarm;
 
 use crate::cli::{DevicesArgs, DevicesCommand};
-use anyhow::bail;
 use dunnage_host::HostRoot;
 use dunnage_inventory::Config;
 use dunnage_model::document::PartyDocument;
@@ -74,8 +73,5 @@ pub fn run(context: &Context, args: &DevicesArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn configuration(path: Option<&Path>) -> anyhow::Result<Config> {
-    let Some(path) = path else {
-        return Ok(Config::default());
-    };
-    bail!("{}: configuration files are not read yet", path.display())
+    path.map_or_else(|| Ok(Config::default()), |path| Ok(Config::load(path)?))
 }

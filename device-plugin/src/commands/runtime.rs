@@ -1,7 +1,7 @@
 //! `devices runtime`: the OCI runtime in front of the real one. Engines call it as they call runc.
 
 use super::Context;
-use crate::offer::Options;
+use super::given::OfferArgs;
 use crate::runtime::{self, Call};
 use anyhow::Context as _;
 use clap::Args;
@@ -21,6 +21,9 @@ pub struct RuntimeArgs {
     #[arg(long, value_name = "PROGRAM", default_value = "runc")]
     runtime: PathBuf,
 
+    #[command(flatten)]
+    offer: OfferArgs,
+
     /// What the real runtime is told, behind `--`
     #[arg(last = true, value_name = "ARGUMENT")]
     arguments: Vec<OsString>,
@@ -29,7 +32,7 @@ pub struct RuntimeArgs {
 pub(super) fn run(context: &Context, args: &RuntimeArgs) -> anyhow::Result<ExitCode> {
     let call = runtime::parse(&args.arguments);
     if call.makes_a_container()
-        && let Err(error) = prepare(context, &call)
+        && let Err(error) = prepare(context, args, &call)
     {
         tell_engine(&call, &super::told(&error));
         return Err(error);
@@ -43,14 +46,14 @@ pub(super) fn run(context: &Context, args: &RuntimeArgs) -> anyhow::Result<ExitC
     Err(failed)
 }
 
-fn prepare(context: &Context, call: &Call) -> anyhow::Result<()> {
+fn prepare(context: &Context, args: &RuntimeArgs, call: &Call) -> anyhow::Result<()> {
     // Without the option runc and crun take the folder that they are started in.
     let bundle = match &call.bundle {
         Some(bundle) => bundle.clone(),
         None => std::env::current_dir().context("find the bundle")?,
     };
     let inventory = || scan(&context.host, &context.config);
-    runtime::prepare(&context.host, inventory, &bundle, &Options::default())
+    runtime::prepare(&context.host, inventory, &bundle, &args.offer.options())
         .context("dunnage-devices does not start this container")?;
     Ok(())
 }

@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 pub fn cdi(service: &str, wanted: &Wanted) -> String {
     let mut text = head(service);
     list(&mut text, "devices", wanted.names.iter().cloned());
+    // Docker loses those of the CDI files; see `docker::cdi`.
+    groups(&mut text, wanted);
     text
 }
 
@@ -34,17 +36,18 @@ pub fn classic(service: &str, wanted: &Wanted) -> Option<String> {
         "volumes",
         edits.mounts.iter().map(docker::volume),
     );
-    list(
-        &mut text,
-        "group_add",
-        edits.additional_gids.iter().map(u32::to_string),
-    );
+    groups(&mut text, wanted);
     let env = edits
         .env
         .iter()
         .map(|(name, value)| format!("{name}={value}"));
     list(&mut text, "environment", env);
     Some(text)
+}
+
+fn groups(text: &mut String, wanted: &Wanted) {
+    let gids = wanted.edits.additional_gids.iter().map(u32::to_string);
+    list(text, "group_add", gids);
 }
 
 fn head(service: &str) -> String {
@@ -90,7 +93,7 @@ mod tests {
         };
         assert_eq!(
             cdi("app", &wanted),
-            "services:\n  app:\n    devices:\n      - \"intel.com/gpu=1\"\n"
+            "services:\n  app:\n    devices:\n      - \"intel.com/gpu=1\"\n    group_add:\n      - \"104\"\n"
         );
         assert_eq!(
             classic("app", &wanted).unwrap(),

@@ -7,11 +7,27 @@
 use super::Wanted;
 use crate::offer::Edits;
 
-/// The options where the daemon reads CDI files.
+/// The options where the daemon reads CDI files. The groups are said beside: Docker (seen with 28.5)
+/// sets the process's user and groups after it has applied the CDI files, so that theirs are lost, and
+/// `docker exec` knows only these.
 #[must_use]
 pub fn cdi(wanted: &Wanted) -> Vec<String> {
+    let mut options = names(wanted);
+    options.extend(groups(&wanted.edits));
+    options
+}
+
+/// The names alone.
+pub(super) fn names(wanted: &Wanted) -> Vec<String> {
     let option = |name: &String| format!("--device={name}");
     wanted.names.iter().map(option).collect()
+}
+
+fn groups(edits: &Edits) -> impl Iterator<Item = String> {
+    edits
+        .additional_gids
+        .iter()
+        .map(|gid| format!("--group-add={gid}"))
 }
 
 /// The options where it does not. `None` where the changes have a hook, which cannot be said.
@@ -28,12 +44,7 @@ pub fn classic(edits: &Edits) -> Option<Vec<String>> {
     for mount in &edits.mounts {
         options.push(format!("--volume={}", volume(mount)));
     }
-    options.extend(
-        edits
-            .additional_gids
-            .iter()
-            .map(|gid| format!("--group-add={gid}")),
-    );
+    options.extend(groups(edits));
     options.extend(
         edits
             .env
@@ -82,7 +93,14 @@ mod tests {
         let host = HostRoot::new(dir.path());
         let edits = edits_for(&host, &inventory, &[device], &Options::default()).unwrap();
         let mut wanted = Wanted::new(&[device], &inventory, edits);
-        assert_eq!(cdi(&wanted), ["--device=intel.com/gpu=1"]);
+        assert_eq!(
+            cdi(&wanted),
+            [
+                "--device=intel.com/gpu=1",
+                "--group-add=44",
+                "--group-add=104"
+            ]
+        );
         let options = classic(&wanted.edits).unwrap();
         assert_eq!(
             options[0],

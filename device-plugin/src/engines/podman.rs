@@ -7,7 +7,7 @@ use super::{Wanted, docker};
 /// the nodes are the host's own, bound into the container: whoever starts it must be able to open them.
 #[must_use]
 pub fn cdi(wanted: &Wanted, rootless: bool) -> Vec<String> {
-    let mut options = docker::cdi(wanted);
+    let mut options = docker::names(wanted);
     if rootless {
         options.push("--group-add=keep-groups".to_owned());
     }

@@ -76,7 +76,8 @@ impl LinkFolder {
     /// # Errors
     /// As mkdir(2), symlink(2) and rename(2).
     pub fn make(&self, host: &HostRoot) -> Result<(), LinksError> {
-        self.try_make(&host.path(&self.host_path))
+        inside(host, &self.host_path)
+            .and_then(|path| self.try_make(&path))
             .map_err(|source| LinksError {
                 path: self.host_path.clone(),
                 source,
@@ -137,6 +138,29 @@ impl LinkFolder {
     }
 }
 
+/// Where a path is that may not be there yet: links on its way are resolved inside the host's root, so
+/// that none makes folders outside; one that leads nowhere is refused.
+fn inside(host: &HostRoot, path: &Path) -> io::Result<PathBuf> {
+    for above in path.ancestors().skip(1) {
+        let Ok(located) = host.locate(above) else {
+            continue;
+        };
+        let base = host.path(located.path);
+        let rest = path.strip_prefix(above).unwrap_or(Path::new(""));
+        if let Some(first) = rest.components().next()
+            && rest.components().count() > 1
+            && fs::symlink_metadata(base.join(first)).is_ok_and(|meta| meta.is_symlink())
+        {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a symbolic link on the way leads nowhere",
+            ));
+        }
+        return Ok(base.join(rest));
+    }
+    Ok(host.path(path))
+}
+
 /// Moves a folder to its place, or exchanges it with what is there.
 fn put(fresh: &Path, path: &Path) -> io::Result<()> {
     match fs::rename(fresh, path) {
@@ -184,6 +208,25 @@ mod tests {
         assert!(!fs::symlink_metadata(&at).unwrap().is_symlink());
         let left: Vec<_> = fs::read_dir(at.parent().unwrap()).unwrap().collect();
         assert_eq!(left.len(), 1, "nothing half made stays: {left:?}");
+    }
+
+    #[test]
+    fn a_link_on_the_way_leads_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir_all(&root).unwrap();
+        let outside = dir.path().join("outside");
+        fs::create_dir_all(&outside).unwrap();
+        fs::create_dir_all(root.join("real")).unwrap();
+        symlink("/real", root.join("var")).unwrap();
+        let folder = folder(Path::new("/var/lib/links"));
+        folder.make(&HostRoot::new(&root)).unwrap();
+        assert!(root.join("real/lib/links").is_dir());
+
+        fs::remove_file(root.join("var")).unwrap();
+        symlink(&outside, root.join("var")).unwrap();
+        assert!(folder.make(&HostRoot::new(&root)).is_err());
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
     }
 
     #[test]

@@ -46,13 +46,11 @@ pub(super) fn edits_of<'n>(nodes: impl Iterator<Item = &'n Node>) -> Edits {
 
 /// A node of the host as the container gets it: the same name, numbers and permission bits.
 ///
-/// Owner and group are the host's where a group other than root's may open it; the container's user is
-/// then put into that group. Else they are left to the engine, which makes the node belong to the
-/// container's user (`container-edits.go` of the CDI library), so that a node of root's alone
-/// (`/dev/vfio/12`) can be opened by that user too.
+/// The group is the host's where a group other than root's may open it; the container's user is then
+/// put into that group. A node of root's is left without an owner: engines make it the container
+/// user's (`container-edits.go` of the CDI library), who can so open `/dev/vfio/12`, which is root's
+/// alone, and can open a render node where an engine forgets the groups.
 fn container_node(node: &Node) -> DeviceNode {
-    let by_group = opening_group(node).is_some();
-    let owned = node.access.filter(|_| by_group);
     DeviceNode {
         path: node.path.clone(),
         host_path: node.path.clone(),
@@ -64,8 +62,8 @@ fn container_node(node: &Node) -> DeviceNode {
         major: node.major,
         minor: node.minor,
         mode: node.access.map(|access| access.mode),
-        uid: owned.map(|access| access.uid),
-        gid: owned.map(|access| access.gid),
+        uid: node.access.map(|access| access.uid).filter(|uid| *uid != 0),
+        gid: opening_group(node),
         // Making further nodes of the device is nothing that using it needs.
         permissions: "rw",
     }

@@ -10,7 +10,7 @@ mod runc;
 
 pub use containerd::{Containerd, containerd};
 pub use docker::{Docker, docker};
-pub use podman::{Podman, podman};
+pub use podman::{Podman, SETTINGS as PODMAN_SETTINGS, podman, storage as podman_storage};
 pub use runc::{Runc, runc};
 
 use anyhow::{Context, Result, ensure};
@@ -137,7 +137,7 @@ fn once<E>(
 }
 
 /// Runs a command of an engine and gives its standard output.
-fn said(command: &mut Command) -> Result<String> {
+pub fn said(command: &mut Command) -> Result<String> {
     let output = command
         .output()
         .with_context(|| format!("start {command:?}: is it installed?"))?;

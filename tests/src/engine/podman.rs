@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 /// cgroupfs and runc, because crun refuses hybrid cgroups; low limits, because those of the
 /// default need CAP_SYS_RESOURCE.
-const SETTINGS: &str = r#"
+pub const SETTINGS: &str = r#"
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 log_driver = "k8s-file"
@@ -73,7 +73,9 @@ impl Podman {
     }
 }
 
-fn storage(folder: &Path) -> Vec<String> {
+/// The options that name Podman's storage.
+#[must_use]
+pub fn storage(folder: &Path) -> Vec<String> {
     let at = |option: &str, name: &str| format!("--{option}={}", folder.join(name).display());
     vec![
         at("root", "root"),

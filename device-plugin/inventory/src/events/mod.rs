@@ -97,11 +97,14 @@ impl Events {
         })
     }
 
-    /// Watches these further files and folders instead of those given before.
-    pub fn watch_instead(&mut self, extra: &[PathBuf]) {
-        if self.watches.set_extra(extra) {
+    /// Watches these further files and folders instead of those given before; whether they are others.
+    /// What happened to them before this returns is not told.
+    pub fn watch_instead(&mut self, extra: &[PathBuf]) -> bool {
+        let others = self.watches.set_extra(extra);
+        if others {
             self.watches.arm();
         }
+        others
     }
 
     /// What is not watched, and why.

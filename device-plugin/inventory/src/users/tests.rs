@@ -37,16 +37,22 @@ fn an_open_node_is_found_by_its_number_whatever_its_name() {
     let full = device("full", &[("/dev/elsewhere", Role::Own, 1, 7)]);
     let control = device("control", &[("/dev/full", Role::Control, 1, 7)]);
     let open = File::open("/dev/full").unwrap();
-    let own = i32::try_from(std::process::id()).unwrap();
+    let mut child = std::process::Command::new("sleep")
+        .arg("60")
+        .stdin(open)
+        .spawn()
+        .unwrap();
+    let its = i32::try_from(child.id()).unwrap();
     let found = users(
         &HostRoot::default(),
         &inventory(vec![full.clone(), control]),
     );
-    assert!(pids(&found, "full").contains(&own), "{found:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(pids(&found, "full").contains(&its), "{found:?}");
     assert!(!found.by_device.contains_key("control"));
-    let user = &found.by_device["full"].iter().find(|user| user.pid == own);
-    assert!(user.is_some_and(|user| !user.comm.is_empty() && user.cgroup.is_some()));
-    drop(open);
+    let user = found.by_device["full"].iter().find(|user| user.pid == its);
+    assert!(user.is_some_and(|user| user.comm == "sleep" && user.cgroup.is_some()));
 }
 
 #[test]

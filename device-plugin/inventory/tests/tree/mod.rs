@@ -68,7 +68,9 @@ impl Tree {
         let (kind, rest) = line.split_once(' ')?;
         match kind {
             "F" => {
-                let (path, content) = rest.split_once(" = ").or(Some((rest.strip_suffix(" =")?, "")))?;
+                let (path, content) = rest
+                    .split_once(" = ")
+                    .or(Some((rest.strip_suffix(" =")?, "")))?;
                 fs::write(self.room(path), unescape(content)?).unwrap();
             }
             "L" => {

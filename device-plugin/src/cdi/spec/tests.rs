@@ -88,7 +88,7 @@ fn the_text_says_all_and_reads_back() {
         value["devices"][3]["containerEdits"]["deviceNodes"][0],
         serde_json::json!({
             "path": "/dev/dri/renderD128", "hostPath": "/dev/dri/renderD129", "type": "c",
-            "major": 226, "minor": 129, "fileMode": 0o660, "permissions": "rw", "uid": 0, "gid": 104
+            "major": 226, "minor": 129, "fileMode": 0o660, "permissions": "rw", "gid": 104
         })
     );
     let paths = spec.referenced_paths();

@@ -1,5 +1,6 @@
 //! A device of the inventory as a document. Pure.
 
+use crate::cdi::qualified_name;
 use dunnage_inventory::users::User;
 use dunnage_inventory::{Device, Health, Inventory, Node, PciPlace, Role, Shares};
 use dunnage_model::document::{
@@ -11,7 +12,7 @@ use dunnage_model::document::{
 /// says whose process that is.
 pub(super) fn device(
     device: &Device,
-    _inventory: &Inventory,
+    inventory: &Inventory,
     users: Option<&[User]>,
     name: impl Fn(&User) -> PartyDocument,
 ) -> ListedDeviceDocument {
@@ -48,7 +49,8 @@ pub(super) fn device(
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect(),
-        cdi: None,
+        // Without a node there is nothing to give.
+        cdi: (!device.nodes.is_empty()).then(|| qualified_name(device, inventory)),
         users: users.map(|users| parties(users, name)),
         processes: users.map(|users| users.iter().map(process).collect()),
     }

@@ -44,9 +44,9 @@ fn everything_is_added_once_however_often_it_is_applied() {
         once["linux"]["devices"],
         json!([
             {"path": "/dev/dri/renderD128", "type": "c", "major": 226, "minor": 129,
-             "fileMode": 0o660, "uid": 0, "gid": 104},
+             "fileMode": 0o660, "uid": 1000, "gid": 104},
             {"path": "/dev/dri/card0", "type": "c", "major": 226, "minor": 1,
-             "fileMode": 0o660, "uid": 0, "gid": 44},
+             "fileMode": 0o660, "uid": 1000, "gid": 44},
             {"path": "/dev/dfl-port.0", "type": "c", "major": 240, "minor": 1,
              "fileMode": 0o600, "uid": 1000, "gid": 100}])
     );

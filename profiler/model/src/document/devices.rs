@@ -216,6 +216,44 @@ pub struct DeviceProcessDocument {
     pub cgroup: Option<String>,
 }
 
+/// What `dunnage devices cdi --json` prints: once, or with `--watch` a line for each change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CdiDocument {
+    /// `dunnage.cdi/1`.
+    pub schema: Word,
+    /// The folder.
+    pub directory: String,
+    /// What changed on the host, as the kernel named it; empty at the start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
+    /// With `--watch`: from the first event to the last file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// Files that were taken back, or cut down, at once because they named something that is gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdrawn: Vec<String>,
+    /// Files that are new or changed.
+    pub written: Vec<String>,
+    /// Files that were as they should be.
+    pub unchanged: Vec<String>,
+    /// Files that nothing stands behind any more.
+    pub removed: Vec<String>,
+    /// Kinds that are not written because another file names the same devices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<GapDocument>,
+    /// What could not be written or removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<GapDocument>,
+    /// What could not be read.
+    #[serde(default)]
+    pub gaps: Vec<GapDocument>,
+}
+
+impl CdiDocument {
+    /// The schema's name.
+    pub const SCHEMA: &'static str = "dunnage.cdi/1";
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

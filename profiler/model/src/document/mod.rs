@@ -21,8 +21,8 @@ pub use blame::{
     VerdictDocument, WaitDocument,
 };
 pub use devices::{
-    DeviceProcessDocument, DevicesDocument, DriverDocument, LinkDocument, ListedDeviceDocument,
-    NodeDocument, PciDocument, PeerDocument, SharesDocument,
+    CdiDocument, DeviceProcessDocument, DevicesDocument, DriverDocument, LinkDocument,
+    ListedDeviceDocument, NodeDocument, PciDocument, PeerDocument, SharesDocument,
 };
 pub use doctor::{CheckDocument, DoctorDocument};
 pub use part::{

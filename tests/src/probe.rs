@@ -1,0 +1,93 @@
+//! The probe: what a container sees of devices, told from inside.
+
+use crate::load::{newer, static_program};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The name of the image in every engine.
+pub const IMAGE: &str = "localhost/dunnage-probe:1";
+
+/// Where the program is in the image.
+pub const INSIDE: &str = "/bin/dunnage-probe";
+
+/// The probe, linked statically.
+pub fn program() -> Result<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/probe.rs");
+    static_program(&source, &crate::target().join("probe/dunnage-probe"))
+}
+
+/// The image archive with the probe in it.
+pub fn image() -> Result<PathBuf> {
+    let program = program()?;
+    let archive = program.with_file_name("image.tar");
+    if !newer(&archive, &program) {
+        let output = Command::new(crate::script("image.sh"))
+            .arg(IMAGE)
+            .args([&program, &archive])
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "tests/setup/image.sh: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(archive)
+}
+
+/// What a probe saw.
+#[derive(Clone, Debug)]
+pub struct Seen(pub Value);
+
+impl Seen {
+    /// Reads what the probe printed, whatever an engine printed around it.
+    pub fn parse(output: &str) -> Result<Seen> {
+        let line = output
+            .lines()
+            .rev()
+            .find(|line| line.starts_with('{'))
+            .with_context(|| format!("no report of the probe in {output:?}"))?;
+        Ok(Seen(
+            serde_json::from_str(line).with_context(|| format!("report {line:?}"))?,
+        ))
+    }
+
+    /// What must be the same through every engine: nodes, links, mounts, hints and the groups of the
+    /// devices. An engine's own variables and groups are its own matter.
+    #[must_use]
+    pub fn of_devices(&self, groups: &[u64]) -> Value {
+        let env: Vec<&Value> = list(&self.0["env"])
+            .filter(|entry| {
+                entry
+                    .as_str()
+                    .is_some_and(|text| text.starts_with("LIBVA") || text.starts_with("VDPAU"))
+            })
+            .collect();
+        let own: Vec<&Value> = list(&self.0["groups"])
+            .filter(|group| group.as_u64().is_some_and(|group| groups.contains(&group)))
+            .collect();
+        serde_json::json!({
+            "nodes": self.0["nodes"], "links": self.0["links"], "mounts": self.0["mounts"],
+            "env": env, "groups": own,
+        })
+    }
+
+    /// That every node of the given numbers, made by itself, was refused.
+    pub fn refused(&self, numbers: &[(u64, u64)]) -> Result<()> {
+        for (major, minor) in numbers {
+            let made = list(&self.0["made"])
+                .find(|made| made["major"] == *major && made["minor"] == *minor)
+                .with_context(|| format!("{major}:{minor} was not tried: {}", self.0["made"]))?;
+            ensure!(
+                made["open"] == "EPERM" || made["mknod"] == "EPERM",
+                "{major}:{minor} was not given and yet can be had: {made}"
+            );
+        }
+        Ok(())
+    }
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
