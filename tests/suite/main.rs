@@ -13,6 +13,7 @@ mod device_engines;
 mod device_runtime;
 mod devices;
 mod devices_vm;
+mod driver_files;
 mod engines;
 mod hostile;
 mod layouts;

@@ -8,6 +8,7 @@
 
 pub mod config;
 pub mod device;
+pub mod driver_files;
 pub mod events;
 pub mod families;
 pub mod nodes;

@@ -8,6 +8,7 @@ mod dri;
 mod edits;
 mod gpu;
 mod links;
+mod nvidia;
 mod plain;
 mod vfio;
 
@@ -99,6 +100,11 @@ struct Vendor {
 /// All that need more than their device's own nodes; the first that serves a device has it. A device
 /// that none serves is given by [`plain`].
 static VENDORS: &[Vendor] = &[
+    Vendor {
+        serves: nvidia::serves,
+        device: nvidia::device_edits,
+        common: nvidia::common_edits,
+    },
     Vendor {
         serves: dri::has_dri,
         device: gpu::device_edits,
