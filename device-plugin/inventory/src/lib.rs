@@ -8,10 +8,12 @@
 
 pub mod config;
 pub mod device;
+pub mod events;
 pub mod families;
 pub mod nodes;
 pub mod pci;
 mod scan;
+pub mod users;
 
 pub use config::Config;
 pub use device::{Device, Driver, Health, Kind, Node, PciPlace, Peer, Role, Shares};

@@ -1,6 +1,7 @@
 //! Changes to a container, as every engine can apply them: the terms are those of CDI's
 //! `containerEdits` and of the OCI runtime specification.
 
+use super::OfferError;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -11,6 +12,17 @@ pub enum NodeKind {
     Char,
     /// `b`.
     Block,
+}
+
+impl NodeKind {
+    /// The letter by which CDI and the OCI runtime specification call it.
+    #[must_use]
+    pub fn letter(self) -> &'static str {
+        match self {
+            NodeKind::Char => "c",
+            NodeKind::Block => "b",
+        }
+    }
 }
 
 /// A device node in the container.
@@ -72,4 +84,94 @@ pub struct Edits {
     pub hooks: Vec<Hook>,
     /// Groups that the container's user needs to open the nodes.
     pub additional_gids: Vec<u32>,
+}
+
+impl Edits {
+    /// Whether nothing would change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Edits::default()
+    }
+
+    /// Adds the changes of `other`; what both want alike stays once.
+    ///
+    /// # Errors
+    /// [`OfferError::Collision`] where both want different things at one place.
+    pub fn merge(&mut self, other: Edits) -> Result<(), OfferError> {
+        for node in other.nodes {
+            self.add_node(node)?;
+        }
+        for mount in other.mounts {
+            self.add_mount(mount)?;
+        }
+        for (name, value) in other.env {
+            match self.env.get(&name) {
+                Some(there) if *there != value => {
+                    return Err(collision(there, &value, format!("the value of ${name}")));
+                }
+                _ => self.env.insert(name, value),
+            };
+        }
+        for hook in other.hooks {
+            if !self.hooks.contains(&hook) {
+                self.hooks.push(hook);
+            }
+        }
+        self.additional_gids.extend(other.additional_gids);
+        self.additional_gids.sort_unstable();
+        self.additional_gids.dedup();
+        Ok(())
+    }
+
+    fn add_node(&mut self, node: DeviceNode) -> Result<(), OfferError> {
+        let there = self.nodes.iter().find(|there| there.path == node.path);
+        match there {
+            None => self.nodes.push(node),
+            Some(there) if numbers(there) == numbers(&node) => {}
+            Some(there) => {
+                return Err(collision(
+                    &there.host_path.display(),
+                    &node.host_path.display(),
+                    node.path.display().to_string(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_mount(&mut self, mount: Mount) -> Result<(), OfferError> {
+        let place = &mount.container_path;
+        match self
+            .mounts
+            .iter()
+            .find(|there| there.container_path == *place)
+        {
+            None => self.mounts.push(mount),
+            Some(there) if there.host_path == mount.host_path => {}
+            Some(there) => {
+                return Err(collision(
+                    &there.host_path.display(),
+                    &mount.host_path.display(),
+                    place.display().to_string(),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn numbers(node: &DeviceNode) -> (NodeKind, u32, u32) {
+    (node.kind, node.major, node.minor)
+}
+
+fn collision(
+    first: &dyn std::fmt::Display,
+    second: &dyn std::fmt::Display,
+    what: String,
+) -> OfferError {
+    OfferError::Collision {
+        first: first.to_string(),
+        second: second.to_string(),
+        what,
+    }
 }

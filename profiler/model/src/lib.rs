@@ -9,11 +9,13 @@
 //! - [`usage`]: what each party consumed and waited for in the window;
 //! - [`verdict`]: who harms whom, and who is cleared;
 //! - [`document`]: the JSON documents that other programs rely on.
+//! - [`escape`]: names on their way to a terminal;
 
 #![forbid(unsafe_code)]
 
 pub mod cpuset;
 pub mod document;
+pub mod escape;
 pub mod gap;
 pub mod observation;
 pub mod party;

@@ -1,6 +1,6 @@
 //! JSON: one document on standard output, or one a line.
 
-use super::escape::acts_on_a_terminal;
+use super::escape::armoured_json;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -27,25 +27,9 @@ pub fn write<W: Write + ?Sized, D: Serialize>(
         Layout::Line => serde_json::to_string(document)?,
         Layout::Indented => serde_json::to_string_pretty(document)?,
     };
-    out.write_all(armoured(&text).as_bytes())?;
+    out.write_all(armoured_json(&text).as_bytes())?;
     out.write_all(b"\n")?;
     out.flush()
-}
-
-/// JSON leaves C1 controls and bidirectional controls in strings as they are. As `\uXXXX` they mean
-/// the same to a program and nothing to a terminal. Line feeds outside of strings are layout.
-fn armoured(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
-        if c != '\n' && acts_on_a_terminal(c) {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                out.push_str(&format!("\\u{unit:04x}"));
-            }
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 #[cfg(test)]

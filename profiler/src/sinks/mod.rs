@@ -4,12 +4,13 @@
 //! way to a terminal; JSON escapes by itself.
 
 mod color;
-mod escape;
 pub mod json;
 mod quantity;
 mod table;
 pub mod text;
 
+use dunnage_model::escape;
+
 pub use color::{Colour, Paint};
-pub use escape::{escaped, fitted};
+pub use dunnage_model::escape::{escaped, fitted};
 pub use quantity::{bytes, percent, seconds};

@@ -2,12 +2,16 @@
 
 mod accel;
 mod amd_gpu;
+mod class_device;
 mod dfl;
+mod drm;
+mod drm_gpu;
 mod habana;
 mod idxd;
 mod intel_gpu;
 mod media;
 mod nvidia;
+mod pci_names;
 mod qat;
 mod rules;
 mod vfio;
@@ -48,6 +52,7 @@ pub const FAMILIES: &[&dyn Family] = &[
     &xrt::Xrt,
     &qat::Qat,
     &idxd::Idxd,
+    &drm_gpu::DrmGpu,
     &accel::Accel,
     &media::Media,
     &vfio::Vfio,

@@ -11,6 +11,7 @@ mod blame;
 mod check;
 #[cfg(test)]
 mod contract;
+mod devices;
 mod doctor;
 mod part;
 mod ps;
@@ -22,6 +23,10 @@ pub use blame::{
 };
 pub use check::{
     CheckedDeviceDocument, CheckedHostDocument, ClauseDocument, CompatibilityDocument, ImageDocument,
+};
+pub use devices::{
+    DeviceProcessDocument, DevicesDocument, DriverDocument, LinkDocument, ListedDeviceDocument,
+    NodeDocument, PciDocument, PeerDocument, SharesDocument,
 };
 pub use doctor::{CheckDocument, DoctorDocument};
 pub use part::{

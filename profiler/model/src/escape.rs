@@ -37,9 +37,27 @@ pub fn fitted(text: &str, width: usize) -> String {
 }
 
 /// Columns that `text` takes, which must be escaped already.
-pub(super) fn columns(text: &str) -> usize {
+#[must_use]
+pub fn columns(text: &str) -> usize {
     // Character by character, as `fitted` counts: a sequence is never narrower than it is taken for.
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+/// JSON leaves C1 controls and bidirectional controls in strings as they are. As `\uXXXX` they mean
+/// the same to a program and nothing to a terminal. Line feeds outside of strings are layout and stay.
+#[must_use]
+pub fn armoured_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && acts_on_a_terminal(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// Takes characters off the end until `…` has its place.
@@ -66,7 +84,8 @@ fn push_escaped(out: &mut String, c: char) {
 }
 
 /// Whether a terminal would act on `c`, or whether `c` would hide or reorder what stands beside it.
-pub(super) fn acts_on_a_terminal(c: char) -> bool {
+#[must_use]
+pub fn acts_on_a_terminal(c: char) -> bool {
     c.is_control() || deceives(c)
 }
 

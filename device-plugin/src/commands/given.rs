@@ -1,0 +1,70 @@
+//! Which devices a command is about, and what they make of a container.
+
+use super::{Context, output};
+use crate::cdi::names;
+use crate::engines::Wanted;
+use crate::offer::{self, Options};
+use anyhow::bail;
+use clap::Args;
+use dunnage_inventory::{Device, Inventory, scan};
+
+/// Options of all commands that give devices.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct Given {
+    /// A device by its id, another name of it, or its CDI name; may be repeated
+    /// [default: all that can be given]
+    #[arg(long = "device", value_name = "ID")]
+    pub(super) devices: Vec<String>,
+
+    /// Give the nodes for administration too, such as /dev/dfl-fme.0
+    #[arg(long)]
+    pub(super) management: bool,
+}
+
+impl Given {
+    /// How devices are offered.
+    pub(super) fn options(&self) -> Options {
+        Options {
+            management: self.management,
+            ..Options::default()
+        }
+    }
+
+    /// The devices, as engines take them. What had to be left out is said on standard error.
+    pub(super) fn wanted(&self, context: &Context) -> anyhow::Result<Wanted> {
+        let inventory = scan(&context.host, &context.config);
+        let devices = self.find(&inventory)?;
+        let (edits, gaps) = offer::offer(&context.host, &inventory, &devices, &self.options())?;
+        output::Gaps::default().say(&gaps);
+        Ok(Wanted::new(&devices, &inventory, edits))
+    }
+
+    fn find<'i>(&self, inventory: &'i Inventory) -> anyhow::Result<Vec<&'i Device>> {
+        let mut found: Vec<&Device> = Vec::new();
+        for name in &self.devices {
+            let those = names::resolve(name, inventory);
+            if those.is_empty() {
+                bail!("there is no device {name:?} on this host: `dunnage devices` lists them");
+            }
+            for device in those {
+                if found.iter().all(|other| other.id != device.id) {
+                    found.push(device);
+                }
+            }
+        }
+        if self.devices.is_empty() {
+            found.extend(inventory.devices.iter().filter(|one| !one.nodes.is_empty()));
+        }
+        if found.is_empty() {
+            bail!(
+                "this host has no accelerator that a container could be given: `dunnage devices` \
+                   shows what was found"
+            );
+        }
+        Ok(found)
+    }
+}
+
+/// What is said where a hook is needed, which command lines cannot say.
+pub(super) const NEEDS_CDI: &str =
+    "# these devices need a hook, which only CDI and the OCI runtime can say";

@@ -1,0 +1,101 @@
+//! Compose: what to paste below a service.
+
+use super::{Wanted, docker, shell::yaml};
+use std::fmt::Write as _;
+
+/// The service's part where the engine reads CDI files (Docker from 28.2, or 25 with the feature).
+#[must_use]
+pub fn cdi(service: &str, wanted: &Wanted) -> String {
+    let mut text = head(service);
+    list(&mut text, "devices", wanted.names.iter().cloned());
+    text
+}
+
+/// The service's part for every engine, also for `podman compose`, which ignores CDI names; `None`
+/// where the changes have a hook, which cannot be said.
+#[must_use]
+pub fn classic(service: &str, wanted: &Wanted) -> Option<String> {
+    let edits = &wanted.edits;
+    if !edits.hooks.is_empty() {
+        return None;
+    }
+    let mut text = head(service);
+    let nodes = edits.nodes.iter().map(|node| {
+        format!(
+            "{}:{}:{}",
+            node.host_path.display(),
+            node.path.display(),
+            node.permissions
+        )
+    });
+    list(&mut text, "devices", nodes);
+    list(
+        &mut text,
+        "volumes",
+        edits.mounts.iter().map(docker::volume),
+    );
+    list(
+        &mut text,
+        "group_add",
+        edits.additional_gids.iter().map(u32::to_string),
+    );
+    let env = edits
+        .env
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    list(&mut text, "environment", env);
+    Some(text)
+}
+
+fn head(service: &str) -> String {
+    format!("services:\n  {service}:\n")
+}
+
+fn list(text: &mut String, name: &str, items: impl Iterator<Item = String>) {
+    let mut items = items.peekable();
+    if items.peek().is_none() {
+        return;
+    }
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "    {name}:");
+    for item in items {
+        // Quoted, because a number would be no string, and a colon would make a map.
+        let _ = writeln!(text, "      - {}", yaml(&item));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offer::{DeviceNode, Edits, NodeKind};
+
+    #[test]
+    fn both_forms_are_whole_services() {
+        let mut edits = Edits::default();
+        edits.nodes.push(DeviceNode {
+            path: "/dev/dri/renderD128".into(),
+            host_path: "/dev/dri/renderD129".into(),
+            kind: NodeKind::Char,
+            major: 226,
+            minor: 129,
+            mode: None,
+            uid: None,
+            gid: None,
+            permissions: "rw",
+        });
+        edits.additional_gids.push(104);
+        let wanted = Wanted {
+            names: vec!["intel.com/gpu=1".to_owned()],
+            edits,
+        };
+        assert_eq!(
+            cdi("app", &wanted),
+            "services:\n  app:\n    devices:\n      - \"intel.com/gpu=1\"\n"
+        );
+        assert_eq!(
+            classic("app", &wanted).unwrap(),
+            "services:\n  app:\n    devices:\n      - \"/dev/dri/renderD129:/dev/dri/renderD128:rw\"\n    \
+             group_add:\n      - \"104\"\n"
+        );
+    }
+}

@@ -1,0 +1,109 @@
+//! Docker: options of `docker run`.
+//!
+//! With CDI (25 with the feature `cdi` in daemon.json, 28.2 and later as it is) a name says all. Else
+//! each node, mount and group is an option of its own. Hooks have no option: devices that need one
+//! need CDI or the OCI runtime.
+
+use super::Wanted;
+use crate::offer::Edits;
+
+/// The options where the daemon reads CDI files.
+#[must_use]
+pub fn cdi(wanted: &Wanted) -> Vec<String> {
+    let option = |name: &String| format!("--device={name}");
+    wanted.names.iter().map(option).collect()
+}
+
+/// The options where it does not. `None` where the changes have a hook, which cannot be said.
+#[must_use]
+pub fn classic(edits: &Edits) -> Option<Vec<String>> {
+    if !edits.hooks.is_empty() {
+        return None;
+    }
+    let mut options = Vec::new();
+    for node in &edits.nodes {
+        let (host, inside) = (node.host_path.display(), node.path.display());
+        options.push(format!("--device={host}:{inside}:{}", node.permissions));
+    }
+    for mount in &edits.mounts {
+        options.push(format!("--volume={}", volume(mount)));
+    }
+    options.extend(
+        edits
+            .additional_gids
+            .iter()
+            .map(|gid| format!("--group-add={gid}")),
+    );
+    options.extend(
+        edits
+            .env
+            .iter()
+            .map(|(name, value)| format!("--env={name}={value}")),
+    );
+    Some(options)
+}
+
+/// A mount as `--volume` takes it.
+pub(super) fn volume(mount: &crate::offer::Mount) -> String {
+    let read_only = if mount.options.contains(&"ro") {
+        ":ro"
+    } else {
+        ""
+    };
+    format!(
+        "{}:{}{read_only}",
+        mount.host_path.display(),
+        mount.container_path.display()
+    )
+}
+
+/// What stands in daemon.json for the OCI runtime of this program.
+#[must_use]
+pub fn runtime(program: &str) -> serde_json::Value {
+    serde_json::json!({ "dunnage": { "path": program, "runtimeArgs": ["runtime", "--"] } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offer::tests::gpu;
+    use crate::offer::{Hook, Options, edits_for};
+    use dunnage_host::HostRoot;
+    use dunnage_inventory::Inventory;
+
+    #[test]
+    fn every_change_is_an_option() {
+        let dir = tempfile::tempdir().unwrap();
+        let inventory = Inventory {
+            devices: vec![gpu("intel_gpu", "i915", 0), gpu("intel_gpu", "i915", 1)],
+            gaps: Vec::new(),
+        };
+        let device = &inventory.devices[1];
+        let host = HostRoot::new(dir.path());
+        let edits = edits_for(&host, &inventory, &[device], &Options::default()).unwrap();
+        let mut wanted = Wanted::new(&[device], &inventory, edits);
+        assert_eq!(cdi(&wanted), ["--device=intel.com/gpu=1"]);
+        let options = classic(&wanted.edits).unwrap();
+        assert_eq!(
+            options[0],
+            "--device=/dev/dri/renderD129:/dev/dri/renderD128:rw"
+        );
+        assert_eq!(options[1], "--device=/dev/dri/card1:/dev/dri/card0:rw");
+        assert!(options[2].starts_with("--volume=/var/lib/dunnage/links/by-path-"));
+        assert!(options[2].ends_with(":/dev/dri/by-path:ro"), "{options:?}");
+        assert_eq!(
+            options[3..],
+            [
+                "--group-add=44",
+                "--group-add=104",
+                "--env=LIBVA_DRIVER_NAME=iHD"
+            ]
+        );
+        wanted.edits.hooks.push(Hook {
+            name: "createContainer",
+            path: "/h".into(),
+            args: Vec::new(),
+        });
+        assert_eq!(classic(&wanted.edits), None);
+    }
+}
