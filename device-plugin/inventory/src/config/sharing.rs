@@ -1,0 +1,105 @@
+//! How many containers may have a device at the same time: declared, and never silent.
+
+use crate::device::{Device, Shares};
+use serde::Deserialize;
+use std::num::NonZeroU32;
+
+/// The most slots of a device. The kubelet and CDI both list each of them.
+const SLOTS_LIMIT: u32 = 1024;
+
+/// What a statement on sharing is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// One device, by its id or another name of it.
+    Device(String),
+    /// All devices of a model, exactly as the inventory writes it.
+    Model(String),
+    /// All devices of a family.
+    Family(String),
+}
+
+/// A statement on sharing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// Which devices.
+    pub subject: Subject,
+    /// How many may use each at the same time.
+    pub slots: NonZeroU32,
+}
+
+/// Sharing that the driver refuses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the configuration shares {id} among {declared}, and its driver lets {allowed} use it at a time: \
+     lower `slots`"
+)]
+pub struct SharingError {
+    /// The device.
+    pub id: String,
+    /// The slots that are declared.
+    pub declared: u32,
+    /// The users that the driver allows.
+    pub allowed: u32,
+}
+
+/// A statement as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Written {
+    device: Option<String>,
+    model: Option<String>,
+    family: Option<String>,
+    slots: u32,
+}
+
+impl TryFrom<Written> for Sharing {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Sharing, String> {
+        let subject = match (written.device, written.model, written.family) {
+            (Some(device), None, None) => Subject::Device(device),
+            (None, Some(model), None) => Subject::Model(model),
+            (None, None, Some(family)) => Subject::Family(family),
+            _ => return Err("wanted is one of `device`, `model` and `family`".to_owned()),
+        };
+        let (Subject::Device(name) | Subject::Model(name) | Subject::Family(name)) = &subject;
+        if name.is_empty() {
+            return Err("an empty name means no device".to_owned());
+        }
+        let slots = NonZeroU32::new(written.slots)
+            .filter(|slots| slots.get() <= SLOTS_LIMIT)
+            .ok_or_else(|| format!("`slots` is {}; wanted is 1 to {SLOTS_LIMIT}", written.slots))?;
+        Ok(Sharing { subject, slots })
+    }
+}
+
+/// What is declared for `device`.
+pub(super) fn slots(all: &[Sharing], device: &Device) -> Result<Option<u32>, SharingError> {
+    let rank = |sharing: &&Sharing| match &sharing.subject {
+        Subject::Device(name) if device.is_called(name) => 3,
+        Subject::Model(model) if device.model.as_ref() == Some(model) => 2,
+        Subject::Family(family) if device.family == family => 1,
+        _ => 0,
+    };
+    let Some(sharing) = all
+        .iter()
+        .filter(|sharing| rank(sharing) > 0)
+        .max_by_key(rank)
+    else {
+        return Ok(None);
+    };
+    let declared = sharing.slots.get();
+    let allowed = match device.shares {
+        Shares::Any => return Ok(Some(declared)),
+        Shares::One => 1,
+        Shares::UpTo(most) => most,
+    };
+    if declared > allowed {
+        return Err(SharingError {
+            id: device.id.clone(),
+            declared,
+            allowed,
+        });
+    }
+    Ok(Some(declared))
+}
