@@ -75,9 +75,9 @@ fn release(image: &ImageFacts) -> Option<Runtime> {
 fn against(image: &ImageFacts, host: &HostFacts, device: &Device, runtime: &Runtime) -> Clause {
     let clause = Clause::new(format!("driver for CUDA {}", runtime.version));
     let Some(least) = cuda_releases::least_driver(&runtime.version) else {
-        return clause
-            .wanted(format!("a driver for CUDA {}", runtime.version), &*runtime.said_by)
-            .unknown("this release is not in the table of releases: compare with its release notes");
+        let clause =
+            clause.wanted(format!("a driver for CUDA {}", runtime.version), &*runtime.said_by);
+        return not_in_the_table(clause, host, device, runtime);
     };
     let clause = clause.wanted(format!(">= {}", least_text(&least)), &*runtime.said_by);
     let Some((driver, text, by)) = host.nvidia_driver(device) else {
@@ -100,6 +100,28 @@ fn against(image: &ImageFacts, host: &HostFacts, device: &Device, runtime: &Runt
             cuda_releases::of_driver(&driver)
                 .map_or_else(|| "9".to_owned(), |cuda| cuda.to_string())
         )),
+    }
+}
+
+/// A release that the table has not. Where the driver's branch is in it, later families are known not
+/// to run on it.
+fn not_in_the_table(
+    clause: Clause,
+    host: &HostFacts,
+    device: &Device,
+    runtime: &Runtime,
+) -> Clause {
+    let Some((driver, text, by)) = host.nvidia_driver(device) else {
+        return clause.unknown("this release is not in the table of releases");
+    };
+    let clause = clause.there(text).there_by(by);
+    let supports = cuda_releases::of_driver(&driver)
+        .filter(|_| !cuda_releases::is_newer_than_table(&driver))
+        .filter(|cuda| cuda.major() < runtime.version.major());
+    match supports {
+        Some(cuda) => clause.no(format!("use a newer driver: this one is for CUDA {cuda}")),
+        None => clause
+            .unknown("this release is not in the table of releases: compare with its release notes"),
     }
 }
 

@@ -81,6 +81,12 @@ pub(super) fn of_driver(driver: &Version) -> Option<Version> {
     last(driver).map(|release| Version::of(&[release.cuda.0, release.cuda.1]))
 }
 
+/// Whether a driver is of a later branch than the table knows, and may support more.
+pub(super) fn is_newer_than_table(driver: &Version) -> bool {
+    let newest = RELEASES.iter().map(|release| release.driver[0]).max();
+    newest.is_some_and(|newest| driver.major() > newest)
+}
+
 /// The newest PTX that a driver compiles.
 pub(super) fn ptx_of_driver(driver: &Version) -> Option<u32> {
     last(driver).map(|release| release.ptx)

@@ -92,16 +92,16 @@ fn runs(target: &NvidiaTarget, capability: u32, driver: Option<&Version>) -> Run
 
 /// Whether the driver's compiler knows this PTX.
 fn compiles(target: &NvidiaTarget, driver: Option<&Version>) -> Runs {
-    match driver.and_then(cuda_releases::ptx_of_driver) {
+    let Some(driver) = driver else {
+        return Runs::Unknown;
+    };
+    match cuda_releases::ptx_of_driver(driver) {
         Some(newest) if target.ptx_version > 0 && target.ptx_version <= newest => Runs::Yes,
-        // A driver newer than the table may know more.
-        Some(newest) if target.ptx_version > newest && !is_newest(newest) => Runs::No,
+        Some(newest) if target.ptx_version > newest && !cuda_releases::is_newer_than_table(driver) => {
+            Runs::No
+        }
         _ => Runs::Unknown,
     }
-}
-
-fn is_newest(ptx: u32) -> bool {
-    cuda_releases::ptx_of_driver(&Version::of(&[u32::MAX])) == Some(ptx)
 }
 
 /// The targets in words, without repeats: `sm_80, sm_90, compute_90`.

@@ -58,6 +58,10 @@ fn library(soname: &str, by: &str, image: &ImageFacts, host: &HostFacts) -> Clau
             .there("for another processor")
             .there_by(&*found.path)
             .no("install the driver's libraries for this processor"),
+        Some(found) if found.cut => clause
+            .there("cut off")
+            .there_by(&*found.path)
+            .no("install the driver again: the file is shorter than it should be"),
         Some(found) if found.incomplete => clause
             .there("cannot be read")
             .there_by(&*found.path)

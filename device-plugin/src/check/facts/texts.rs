@@ -60,7 +60,7 @@ pub(super) fn runtime(text: Text, content: &[u8], path: &str) -> Option<Runtime>
 /// A version that the name of a Python package's folder states:
 /// `nvidia_cuda_runtime_cu12-12.4.127.dist-info`.
 pub(super) fn of_package(path: &str) -> Option<Runtime> {
-    let name = path.rsplit('/').nth(1)?.strip_suffix(".dist-info")?;
+    let name = path.strip_suffix(".dist-info/METADATA")?.rsplit('/').next()?;
     let (name, version) = name.rsplit_once('-')?;
     let known = name == "nvidia_cuda_runtime" || name.starts_with("nvidia_cuda_runtime_cu");
     known.then(|| {

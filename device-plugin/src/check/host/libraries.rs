@@ -30,6 +30,8 @@ pub struct HostLibrary {
     pub defines: BTreeSet<String>,
     /// It could not be read as a library.
     pub incomplete: bool,
+    /// It is shorter than it says: nothing can load it.
+    pub cut: bool,
 }
 
 /// Looks for `wanted` below `root`, a folder of the host that the driver is installed in (`/`).
@@ -121,11 +123,11 @@ fn look(host: &HostRoot, path: &Path) -> Option<HostLibrary> {
     };
     let dynamic = elf::dynamic(&file, &head, &names::is_driver_symbol);
     library.machine = Some(head.machine);
-    let cut = head.segments.iter().any(|segment| {
+    library.cut = head.segments.iter().any(|segment| {
         let end = segment.offset.checked_add(segment.size);
         segment.kind == elf::LOAD && end.is_none_or(|end| end > length)
     });
-    library.incomplete = cut || dynamic.incomplete || dynamic.soname.is_none();
+    library.incomplete = library.cut || dynamic.incomplete || dynamic.soname.is_none();
     library.glibc = dynamic
         .wants
         .iter()

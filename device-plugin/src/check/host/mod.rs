@@ -9,7 +9,7 @@ use super::version::Version;
 use dunnage_host::HostRoot;
 use dunnage_inventory::{Device, Inventory};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::Path;
 
 pub use libraries::HostLibrary;
 
@@ -60,7 +60,7 @@ pub struct Module {
 impl HostFacts {
     /// Reads the host. `image` tells which libraries are of interest.
     #[must_use]
-    pub fn read(host: &HostRoot, inventory: &Inventory, image: &ImageFacts, root: &PathBuf) -> HostFacts {
+    pub fn read(host: &HostRoot, inventory: &Inventory, image: &ImageFacts, root: &Path) -> HostFacts {
         let mut facts = HostFacts::default();
         kernel::read(host, &mut facts);
         let nvidia = inventory.devices.iter().any(|device| device.vendor == "nvidia");
