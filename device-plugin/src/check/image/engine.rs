@@ -1,0 +1,139 @@
+//! Engines that send an image: Docker, and Podman in Docker's words, by their socket.
+//!
+//! `GET /images/NAME/get` of Docker's Engine API streams what `docker save` writes.
+
+use super::error::ImageError;
+use super::reference::Reference;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// An engine may have to put an image together before it sends the first byte.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of an answer's header, and of an error's text.
+const HEADER: u64 = 16 << 10;
+
+/// A request for an image that can be made again.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    socket: PathBuf,
+    reference: String,
+}
+
+/// The sockets where engines listen, those of the environment first.
+pub(super) fn sockets() -> Vec<PathBuf> {
+    let named = ["DOCKER_HOST", "CONTAINER_HOST"].iter().filter_map(|name| {
+        let value = std::env::var(name).ok()?;
+        value.strip_prefix("unix://").map(PathBuf::from)
+    });
+    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let own = own
+        .into_iter()
+        .flat_map(|dir| [dir.join("docker.sock"), dir.join("podman/podman.sock")]);
+    let usual = [
+        "/run/docker.sock",
+        "/var/run/docker.sock",
+        "/run/podman/podman.sock",
+    ];
+    let mut all: Vec<PathBuf> = Vec::new();
+    for socket in named.chain(usual.map(PathBuf::from)).chain(own) {
+        if !all.contains(&socket) {
+            all.push(socket);
+        }
+    }
+    all
+}
+
+impl Request {
+    /// # Errors
+    /// [`ImageError::Unsupported`] where `reference` is neither a reference nor an image's id.
+    pub(super) fn new(socket: &Path, reference: &str) -> Result<Request, ImageError> {
+        let id = reference.strip_prefix("sha256:").unwrap_or(reference);
+        let is_id = (12..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_hexdigit());
+        if !is_id {
+            Reference::parse(reference)?;
+        }
+        Ok(Request {
+            socket: socket.to_owned(),
+            reference: reference.to_owned(),
+        })
+    }
+
+    /// Asks for the image; what comes back is an archive.
+    ///
+    /// # Errors
+    /// [`ImageError::Absent`] where the engine does not have it, [`ImageError::Io`] where nobody
+    /// answers, [`ImageError::Unsupported`] with the engine's words for everything else.
+    pub(super) fn send(&self) -> Result<BufReader<UnixStream>, ImageError> {
+        let what = format!(
+            "{} of the engine at {}",
+            self.reference,
+            self.socket.display()
+        );
+        let reading = |error| ImageError::Io {
+            what: what.clone(),
+            error,
+        };
+        let mut answer = self.ask().map_err(reading)?;
+        let status = status(&mut answer).map_err(reading)?;
+        if status == 200 {
+            return Ok(answer);
+        }
+        let mut text = String::new();
+        // An error's text that is cut or not UTF-8 is no reason to say less.
+        let _ = answer.take(HEADER).read_to_string(&mut text);
+        let text: String = text.trim().chars().take(512).collect();
+        if status == 404 {
+            return Err(ImageError::Absent { what, why: text });
+        }
+        Err(ImageError::Unsupported {
+            what,
+            why: format!("the engine answers {status}: {text}"),
+        })
+    }
+
+    fn ask(&self) -> io::Result<BufReader<UnixStream>> {
+        let mut stream = UnixStream::connect(&self.socket)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        // 1.0, so that the body comes as it is and ends with the connection.
+        let request = format!(
+            "GET /images/{}/get HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+            self.reference
+        );
+        stream.write_all(request.as_bytes())?;
+        Ok(BufReader::with_capacity(1 << 16, stream))
+    }
+}
+
+/// Reads the header of an answer; its status.
+fn status(answer: &mut BufReader<UnixStream>) -> io::Result<u16> {
+    let odd = || io::Error::new(io::ErrorKind::InvalidData, "no answer in HTTP");
+    let mut header = answer.take(HEADER);
+    let mut line = Vec::new();
+    let mut status = None;
+    loop {
+        line.clear();
+        header.read_until(b'\n', &mut line)?;
+        if !line.ends_with(b"\n") {
+            return Err(odd());
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end();
+        match status {
+            None => {
+                let code = text.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5));
+                status = Some(code.and_then(|code| code.parse().ok()).ok_or_else(odd)?);
+            }
+            Some(status) if text.is_empty() => return Ok(status),
+            Some(_) if text.to_ascii_lowercase().starts_with("transfer-encoding:") => {
+                return Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "the engine sends in pieces what was asked for in one",
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+}

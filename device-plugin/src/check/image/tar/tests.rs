@@ -1,0 +1,2 @@
+//! Tar files: written by the crate `tar`, by hand, and at random.
+use super::*;
