@@ -169,3 +169,5 @@ fn identity(path: &Path) -> Option<String> {
     ))
 }
 
+#[cfg(test)]
+mod tests;

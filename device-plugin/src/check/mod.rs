@@ -10,6 +10,8 @@ pub mod facts;
 pub mod host;
 pub mod image;
 pub mod machine;
+#[cfg(test)]
+mod testing;
 pub mod version;
 
 use clauses::{Outcome, Verdict};

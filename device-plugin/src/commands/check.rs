@@ -30,11 +30,11 @@ pub struct CheckArgs {
     platform: Option<String>,
 
     /// Look the image up in the storage of a registry in DIR
-    #[arg(long, value_name = "DIR", requires = "image", conflicts_with = "containerd")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["rootfs", "containerd"])]
     registry: Option<PathBuf>,
 
     /// Look the image up in containerd's store in DIR
-    #[arg(long, value_name = "DIR", requires = "image")]
+    #[arg(long, value_name = "DIR", conflicts_with = "rootfs")]
     containerd: Option<PathBuf>,
 
     /// The folder of the host that NVIDIA's driver is installed in

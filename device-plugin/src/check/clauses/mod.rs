@@ -228,3 +228,5 @@ fn cuda_clauses(image: &ImageFacts, host: &HostFacts, device: &Device, ask: &Ask
     clauses
 }
 
+#[cfg(test)]
+mod tests;

@@ -72,6 +72,8 @@ enum State {
 pub struct Scanner {
     state: State,
     targets: Targets,
+    /// How much was fed.
+    fed: u64,
 }
 
 /// What a state wants after a piece.
@@ -100,12 +102,14 @@ impl Scanner {
         Scanner {
             state: State::Searching { from: 0 },
             targets,
+            fed: 0,
         }
     }
 
     /// The next piece, which begins at `offset` of the file.
     pub fn feed(&mut self, offset: u64, piece: &[u8]) {
         let end = offset + piece.len() as u64;
+        self.fed = end;
         loop {
             let next = match &mut self.state {
                 State::Searching { from } => {
@@ -134,7 +138,8 @@ impl Scanner {
     #[must_use]
     pub fn finish(mut self) -> Targets {
         match self.state {
-            State::Searching { .. } => {}
+            // A container that says it goes on behind the end of the file.
+            State::Searching { from } => self.targets.unread |= from > self.fed,
             State::Fatbin(_) => self.targets.unread = true,
             State::Bundle(collect) => collect.finish(&mut self.targets),
         }
@@ -164,3 +169,5 @@ fn search(offset: u64, piece: &[u8], from: u64) -> Option<State> {
     None
 }
 
+#[cfg(test)]
+mod tests;

@@ -421,3 +421,5 @@ fn clean(path: &Path) -> PathBuf {
     clean
 }
 
+#[cfg(test)]
+mod tests;

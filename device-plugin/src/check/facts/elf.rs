@@ -400,3 +400,5 @@ impl<'a, R: Ranges + ?Sized> Tables<'a, R> {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -116,3 +116,5 @@ fn wanted(image: &ImageFacts) -> BTreeSet<String> {
     wanted
 }
 
+#[cfg(test)]
+mod tests;

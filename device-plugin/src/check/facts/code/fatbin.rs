@@ -16,8 +16,8 @@ const HEADER: u64 = 16;
 const ENTRY: usize = 64;
 /// The greatest.
 const ENTRY_MAX: u64 = 4096;
-/// Taken of an entry: its header, and so much of PTX that the target is in it.
-const TAKEN: usize = ENTRY + 2048;
+/// Taken of PTX: the target is in its first lines.
+const TAKEN: u64 = 2048;
 /// Entries in one container.
 const MAX_ENTRIES: u32 = 1 << 16;
 
@@ -59,18 +59,28 @@ impl Walk {
             if self.held.len() < wanted {
                 return Next::More;
             }
+            // The header alone says how much of the entry is wanted.
+            if self.held.len() < self.wanted() {
+                continue;
+            }
             if let Some(from) = self.step(targets) {
                 return Next::From(from);
             }
         }
     }
 
-    /// How many bytes are wanted at `at`: an entry near the container's end is taken in part.
+    /// How many bytes are wanted at `at`: never more than the entry has, so that the next one is not
+    /// passed over.
     fn wanted(&self) -> usize {
-        match self.end {
-            None => usize::try_from(HEADER).unwrap_or(16),
-            Some(end) => usize::try_from(end - self.at).map_or(TAKEN, |left| left.min(TAKEN)),
-        }
+        let Some(end) = self.end else {
+            return usize::try_from(HEADER).unwrap_or(16);
+        };
+        let text = entry(&self.held).filter(|_| self.held.starts_with(&KIND_PTX.to_le_bytes()));
+        let wanted = text.map_or(ENTRY as u64, |(_, length)| {
+            let header = u32_at(&self.held, 4).map_or(0, u64::from);
+            length.min(header + TAKEN).min(end.saturating_sub(self.at))
+        });
+        usize::try_from(wanted).unwrap_or(ENTRY).max(ENTRY)
     }
 
     /// Reads what was collected; where to search on once the container is done.
@@ -79,7 +89,7 @@ impl Walk {
         let Some(end) = self.end else {
             let size = u64_at(&held, 8)?;
             let Some(end) = (self.at + HEADER).checked_add(size) else {
-                return Some(self.at + 8);
+                return Some(self.at + HEADER);
             };
             self.at += HEADER;
             self.end = Some(end);
@@ -100,7 +110,7 @@ impl Walk {
             }
             _ => {
                 targets.unread = true;
-                Some(self.at + 8)
+                Some(self.at + held.len() as u64)
             }
         }
     }
