@@ -128,7 +128,9 @@ impl Entry {
             .create_new(true)
             .mode(0o600)
             .open(&draft)?;
-        let written = file.write_all(&bytes).and_then(|()| fs::rename(&draft, &path));
+        let written = file
+            .write_all(&bytes)
+            .and_then(|()| fs::rename(&draft, &path));
         if written.is_err() {
             let _ = fs::remove_file(&draft);
         }

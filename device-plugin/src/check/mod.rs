@@ -3,6 +3,7 @@
 //! `image -> facts`, `host -> facts`, and pure clauses that compare the two. What an image holds does
 //! not change with its digest, so that its facts are kept ([`cache`]); the host is read each time.
 
+mod artifact;
 pub mod cache;
 pub mod clauses;
 mod document;
@@ -84,7 +85,7 @@ pub fn check(
         .as_deref()
         .and_then(|folder| cache::Entry::of(folder, source, &meta));
     let kept = key.as_ref().and_then(cache::Entry::read);
-    let (facts, mut gaps) = match kept {
+    let (mut facts, mut gaps) = match kept {
         Some(facts) => (facts, Vec::new()),
         None => {
             let mut collector = Collector::new(&meta);
@@ -97,6 +98,10 @@ pub fn check(
             (facts, walked.gaps)
         }
     };
+    // Artifacts may be attached at any time after the image was made.
+    let (attached, unread) = artifact::find(source, &meta);
+    facts.nfd = attached;
+    gaps.extend(unread);
     let here = HostFacts::read(host, inventory, &facts, &options.driver_root);
     let mut outcome = clauses::compare(&facts, &here, inventory, device);
     add_gaps(&mut outcome, &gaps);

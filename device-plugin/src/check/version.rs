@@ -129,7 +129,16 @@ mod tests {
             version("6.8")
         );
         assert_eq!(Version::leading("6.1.").unwrap(), version("6.1"));
-        for bad in ["", ".", "1..2", "a", "1.a", "-1", "12345678901", "1.2.3.4.5.6.7.8.9"] {
+        for bad in [
+            "",
+            ".",
+            "1..2",
+            "a",
+            "1.a",
+            "-1",
+            "12345678901",
+            "1.2.3.4.5.6.7.8.9",
+        ] {
             assert!(Version::parse(bad).is_none(), "{bad}");
         }
     }

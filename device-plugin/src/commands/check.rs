@@ -116,7 +116,12 @@ fn text(document: &CompatibilityDocument) -> String {
     };
     let mut text = format!("{answer}\n");
     let image = &document.image;
-    line(&mut text, "image", &image.reference, image.architecture.as_deref());
+    line(
+        &mut text,
+        "image",
+        &image.reference,
+        image.architecture.as_deref(),
+    );
     if let Some(device) = &document.device {
         let model = device.model.as_deref().unwrap_or(&device.vendor);
         line(&mut text, "device", model, Some(&device.id));
@@ -128,7 +133,11 @@ fn text(document: &CompatibilityDocument) -> String {
         self::clause(&mut text, clause);
     }
     for gap in &document.gaps {
-        text.push_str(&format!("\nnot read: {}: {}\n", escaped(&gap.what), escaped(&gap.why)));
+        text.push_str(&format!(
+            "\nnot read: {}: {}\n",
+            escaped(&gap.what),
+            escaped(&gap.why)
+        ));
     }
     text
 }
@@ -147,8 +156,16 @@ fn line(text: &mut String, name: &str, value: &str, beside: Option<&str>) {
 }
 
 fn clause(text: &mut String, clause: &ClauseDocument) {
-    let beside = if clause.matters { "" } else { " (does not decide)" };
-    text.push_str(&format!("{:<8} {}{beside}\n", clause.verdict, escaped(&clause.what)));
+    let beside = if clause.matters {
+        ""
+    } else {
+        " (does not decide)"
+    };
+    text.push_str(&format!(
+        "{:<8} {}{beside}\n",
+        clause.verdict,
+        escaped(&clause.what)
+    ));
     for (name, value, by) in [
         ("wanted", &clause.wanted, &clause.wanted_by),
         ("there", &clause.there, &clause.there_by),
@@ -183,11 +200,16 @@ mod tests {
         assert!(parse(&[]).is_err());
         assert!(parse(&["--image", "a", "--rootfs", "/"]).is_err());
         assert!(parse(&["--rootfs", "/", "--registry", "/"]).is_err());
-        assert_eq!(parse(&["--rootfs", "/x"]).unwrap(), Source::RootFs("/x".into()));
+        assert_eq!(
+            parse(&["--rootfs", "/x"]).unwrap(),
+            Source::RootFs("/x".into())
+        );
         let reference = "debian:12".to_owned();
         assert_eq!(
             parse(&["--image", "debian:12"]).unwrap(),
-            Source::Engine { reference: reference.clone() }
+            Source::Engine {
+                reference: reference.clone()
+            }
         );
         let root = PathBuf::from("/var/lib/registry");
         assert_eq!(
@@ -205,6 +227,9 @@ mod tests {
         .unwrap();
         let text = text(&document);
         assert!(text.starts_with("no: "));
-        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        assert!(
+            !text.chars().any(|c| c.is_control() && c != '\n'),
+            "{text:?}"
+        );
     }
 }

@@ -117,7 +117,9 @@ impl Elf {
         dynamic.push((6, align(file)));
         words(file, &[0, 0, 0]);
         let undefined = self.undefined.iter().map(|name| (name, 0u16));
-        let all: Vec<_> = undefined.chain(self.defined.iter().map(|name| (name, 1))).collect();
+        let all: Vec<_> = undefined
+            .chain(self.defined.iter().map(|name| (name, 1)))
+            .collect();
         for (name, section) in &all {
             // A global function.
             shorts(file, &[], &[strings.add(name)]);
@@ -165,7 +167,11 @@ impl Elf {
         dynamic.push((0x6fff_fffc, align(file)));
         dynamic.push((0x6fff_fffd, self.defines.len() as u64));
         for (index, version) in self.defines.iter().enumerate() {
-            let next = if index + 1 == self.defines.len() { 0 } else { 28 };
+            let next = if index + 1 == self.defines.len() {
+                0
+            } else {
+                28
+            };
             shorts(file, &[1, 0, 2, 1], &[0, 20, next]);
             let version = strings.add(version);
             shorts(file, &[], &[version, 0]);

@@ -28,7 +28,12 @@ impl Built {
 const CURRENT: &str = "usr/lib/x86_64-linux-gnu/nvidia/current";
 
 /// Symbols that all of these drivers have.
-const SYMBOLS: [&str; 4] = ["cuInit", "cuDriverGetVersion", "nvmlInit_v2", "cuvidCreateDecoder"];
+const SYMBOLS: [&str; 4] = [
+    "cuInit",
+    "cuDriverGetVersion",
+    "nvmlInit_v2",
+    "cuvidCreateDecoder",
+];
 
 /// Builds a host by its name: words with dashes, the first one the sort. `None` where packages are
 /// needed that are not at hand.
@@ -38,7 +43,11 @@ pub fn build(name: &str, pieces: &Pieces) -> Option<Built> {
     let words: Vec<&str> = name.split('-').collect();
     let has = |word: &str| words.contains(&word);
     let file = |path: &str, text: &str| plant(dir.path(), path, text.as_bytes());
-    let kernel = if has("oldkernel") { "5.4.0-100-generic" } else { "6.8.0-45-generic" };
+    let kernel = if has("oldkernel") {
+        "5.4.0-100-generic"
+    } else {
+        "6.8.0-45-generic"
+    };
     file("proc/sys/kernel/osrelease", &format!("{kernel}\n"));
     file("proc/modules", "ext4 1 0 - Live 0x0\n");
     match words[0] {
@@ -53,7 +62,10 @@ pub fn build(name: &str, pieces: &Pieces) -> Option<Built> {
         other => panic!("no host is of the sort {other}"),
     }
     if has("arm") {
-        let init = Elf { machine: 183, ..Elf::default() };
+        let init = Elf {
+            machine: 183,
+            ..Elf::default()
+        };
         plant(dir.path(), "sbin/init", &init.bytes());
     }
     let gaps = Vec::new();
@@ -117,7 +129,9 @@ fn nvidia(dir: &Path, words: &[&str], pieces: &Pieces) -> Option<Device> {
     device.model = Some(model.to_owned());
     device.health = Health::Healthy;
     if !capability.is_empty() {
-        device.attributes.insert("cuda.capability", capability.to_owned());
+        device
+            .attributes
+            .insert("cuda.capability", capability.to_owned());
     }
     if matches!(words[1], "t4" | "v100") {
         device.attributes.insert("brand", "Tesla".to_owned());
@@ -139,9 +153,21 @@ fn nvidia(dir: &Path, words: &[&str], pieces: &Pieces) -> Option<Device> {
         }
     }
     if !version.is_empty() {
-        let module = if has("mismatch") { "525.85.05" } else { version };
-        plant(dir, "sys/module/nvidia/version", format!("{module}\n").as_bytes());
-        plant(dir, "proc/modules", b"nvidia 1 0 - Live 0x0\nnvidia_uvm 1 0 - Live 0x0\n");
+        let module = if has("mismatch") {
+            "525.85.05"
+        } else {
+            version
+        };
+        plant(
+            dir,
+            "sys/module/nvidia/version",
+            format!("{module}\n").as_bytes(),
+        );
+        plant(
+            dir,
+            "proc/modules",
+            b"nvidia 1 0 - Live 0x0\nnvidia_uvm 1 0 - Live 0x0\n",
+        );
     }
     if !has("nolibs") && !version.is_empty() {
         libraries(dir, words, version, pieces)?;

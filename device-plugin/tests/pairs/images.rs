@@ -111,7 +111,13 @@ fn written(dir: &Path, what: &str, rest: &str) {
         "gfx" => {
             let targets: Vec<&str> = rest.split(',').collect();
             let name = format!("{LIB}/libkernels.so");
-            library(&name, &Elf { blob: bundle(&targets), ..Elf::default() });
+            library(
+                &name,
+                &Elf {
+                    blob: bundle(&targets),
+                    ..Elf::default()
+                },
+            );
         }
         // A program for a gate array: `xclbin:PLATFORM`.
         "xclbin" => {
@@ -125,7 +131,11 @@ fn written(dir: &Path, what: &str, rest: &str) {
             let (path, text) = rest.split_once('=').unwrap();
             plant(dir, path, text.as_bytes());
         }
-        "garbage" => plant(dir, rest, b"\x7fELF\x02\x01\x01 this is not what it says it is; it goes on for a while"),
+        "garbage" => plant(
+            dir,
+            rest,
+            b"\x7fELF\x02\x01\x01 this is not what it says it is; it goes on for a while",
+        ),
         other => panic!("no part is called {other}"),
     }
 }
@@ -161,8 +171,14 @@ fn code(dir: &Path, what: &str, rest: &str) {
         .iter()
         .map(|(arch, version, text)| (what == "ptx", *arch, *version, text.as_bytes()))
         .collect();
-    let name = format!("{LIB}/libkernels-{what}-{}.so", rest.replace([',', '@'], "-"));
-    let library = Elf { blob: fatbin(&entries), ..Elf::default() };
+    let name = format!(
+        "{LIB}/libkernels-{what}-{}.so",
+        rest.replace([',', '@'], "-")
+    );
+    let library = Elf {
+        blob: fatbin(&entries),
+        ..Elf::default()
+    };
     plant(dir, &name, &library.bytes());
 }
 

@@ -29,7 +29,9 @@ struct Pair {
 }
 
 fn pairs() -> Vec<Pair> {
-    let lines = PAIRS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = PAIRS
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|line| {
             let parts: Vec<&str> = line.split('\t').collect();
@@ -42,7 +44,12 @@ fn pairs() -> Vec<Pair> {
                 "unknown" => Verdict::Unknown,
                 other => panic!("no label is {other}"),
             };
-            Pair { image, host, label, why }
+            Pair {
+                image,
+                host,
+                label,
+                why,
+            }
         })
         .collect()
 }
@@ -50,7 +57,10 @@ fn pairs() -> Vec<Pair> {
 fn facts(image: &images::Built) -> ImageFacts {
     let mut collector = Collector::new(&image.meta);
     let source = Source::RootFs(image.dir.path().to_path_buf());
-    image::open(&source, None).unwrap().walk(&mut collector).unwrap();
+    image::open(&source, None)
+        .unwrap()
+        .walk(&mut collector)
+        .unwrap();
     collector.finish()
 }
 
@@ -73,7 +83,10 @@ fn the_answers_to_a_hundred_pairs() {
         let outcome = compare(&facts, &here, &host.inventory, None);
         let answer = verdict(&outcome.clauses);
         let told = || {
-            let deciding = outcome.clauses.iter().filter(|c| c.matters && c.verdict == answer);
+            let deciding = outcome
+                .clauses
+                .iter()
+                .filter(|c| c.matters && c.verdict == answer);
             let deciding: Vec<String> = deciding.map(|c| format!("    {c:?}")).collect();
             format!(
                 "{} on {}: {answer:?}, and {:?} is right: {}\n{}",
@@ -102,9 +115,17 @@ fn the_answers_to_a_hundred_pairs() {
         run - right - wrong_yes.len() - wrong_no.len()
     );
     if pieces.are_there() {
-        assert_eq!(run, all.len(), "every pair runs where the packages are there");
+        assert_eq!(
+            run,
+            all.len(),
+            "every pair runs where the packages are there"
+        );
     }
     assert!(run >= 50, "too few pairs run without packages");
     assert!(wrong_yes.is_empty(), "wrong yes:\n{}", wrong_yes.join("\n"));
-    assert!(wrong_no.len() <= WRONG_NOES, "wrong no:\n{}", wrong_no.join("\n"));
+    assert!(
+        wrong_no.len() <= WRONG_NOES,
+        "wrong no:\n{}",
+        wrong_no.join("\n")
+    );
 }

@@ -36,8 +36,16 @@ impl Pieces {
     /// Links an unpacked package into a tree; `None` where there are no packages.
     pub fn unpack(&self, name: &str, into: &Path) -> Option<()> {
         let from = self.folder.as_ref()?.join(name);
-        assert!(from.is_dir(), "{} is missing: run tests/setup/check-pieces.sh", from.display());
-        let status = Command::new("cp").arg("-al").arg(from.join(".")).arg(into).status();
+        assert!(
+            from.is_dir(),
+            "{} is missing: run tests/setup/check-pieces.sh",
+            from.display()
+        );
+        let status = Command::new("cp")
+            .arg("-al")
+            .arg(from.join("."))
+            .arg(into)
+            .status();
         assert!(status.unwrap().success(), "cannot link {name}");
         Some(())
     }

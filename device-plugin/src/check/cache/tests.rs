@@ -30,7 +30,10 @@ fn what_was_kept_is_read_back_by_its_key_alone() {
     assert_eq!(entry(&folder, "sha256:2").read(), None);
     let mode = fs::metadata(one.path()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(
+        fs::metadata(&folder).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
     // Another image's entry under this name is not believed.
     fs::copy(one.path(), entry(&folder, "sha256:2").path()).unwrap();
     assert_eq!(entry(&folder, "sha256:2").read(), None);
@@ -81,7 +84,11 @@ fn a_file_that_was_written_again_has_another_key() {
         digest: Some("sha256:1".to_owned()),
         ..ImageMeta::default()
     };
-    let key = || Entry::of(dir.path(), &Source::Archive(file.clone()), &meta).unwrap().key;
+    let key = || {
+        Entry::of(dir.path(), &Source::Archive(file.clone()), &meta)
+            .unwrap()
+            .key
+    };
     fs::write(&file, "one").unwrap();
     let first = key();
     assert_eq!(key(), first);

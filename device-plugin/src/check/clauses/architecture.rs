@@ -31,7 +31,12 @@ fn configured(architecture: &str, host: &HostFacts) -> Clause {
         .wanted(architecture, "the image's configuration")
         .there(host.architecture)
         .there_by(&*host.architecture_by);
-    runs(clause, machine::of_go(architecture), architecture == host.architecture, host)
+    runs(
+        clause,
+        machine::of_go(architecture),
+        architecture == host.architecture,
+        host,
+    )
 }
 
 /// The program that is started, else what most images have one of: programs for one machine.
@@ -40,8 +45,15 @@ fn program(image: &ImageFacts, host: &HostFacts) -> Option<Clause> {
         (Some(wanted), Some(path)) => (wanted, path.clone()),
         // Programs for other machines lie about in some images; where one fits, nothing is wrong.
         _ => {
-            let fits = image.machines.get(&host.machine).map(|path| (host.machine, path));
-            let any = image.machines.iter().next().map(|(&machine, path)| (machine, path));
+            let fits = image
+                .machines
+                .get(&host.machine)
+                .map(|path| (host.machine, path));
+            let any = image
+                .machines
+                .iter()
+                .next()
+                .map(|(&machine, path)| (machine, path));
             let (wanted, path) = fits.or(any)?;
             (wanted, path.clone())
         }
@@ -63,9 +75,8 @@ fn runs(clause: Clause, wanted: Option<u16>, same: bool, host: &HostFacts) -> Cl
         Some(wanted) if machine::narrow_of(host.machine) == Some(wanted) => {
             clause.unknown("the kernel runs 32-bit programs only where it was built for them")
         }
-        Some(wanted) if host.emulated.contains(&wanted) => {
-            clause.unknown("an emulator is registered for it (binfmt_misc); drivers may not work so")
-        }
+        Some(wanted) if host.emulated.contains(&wanted) => clause
+            .unknown("an emulator is registered for it (binfmt_misc); drivers may not work so"),
         _ => clause.no(REMEDY),
     }
 }

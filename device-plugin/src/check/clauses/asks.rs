@@ -100,7 +100,10 @@ pub(crate) fn of(image: &ImageFacts) -> Vec<Ask> {
         let mut found = names.iter().filter_map(|name| image.library(name));
         found.next().map(|(_, library)| library.path.clone())
     };
-    let amd_code = image.code.iter().find(|(_, targets)| !targets.amd.is_empty());
+    let amd_code = image
+        .code
+        .iter()
+        .find(|(_, targets)| !targets.amd.is_empty());
     let rocm = library(&["libhsa-runtime64.so", "libamdhip64.so", "librocm_smi64.so"])
         .or_else(|| amd_code.map(|(path, _)| path.clone()));
     add(Stack::Rocm, rocm, true);
@@ -110,19 +113,43 @@ pub(crate) fn of(image: &ImageFacts) -> Vec<Ask> {
             .and_then(|(_, library)| library.needed_by.clone())
     });
     add(Stack::LevelZero, intel, true);
-    add(Stack::IntelNpu, library(&["libze_intel_npu.so", "libze_intel_vpu.so"]), true);
-    add(Stack::Dfl, library(&["libopae-c.so"]).or_else(|| fpga_env(image)), true);
+    add(
+        Stack::IntelNpu,
+        library(&["libze_intel_npu.so", "libze_intel_vpu.so"]),
+        true,
+    );
+    add(
+        Stack::Dfl,
+        library(&["libopae-c.so"]).or_else(|| fpga_env(image)),
+        true,
+    );
     let xclbin = image.xclbins.keys().next().cloned();
-    add(Stack::Xrt, library(&["libxrt_core.so", "libxilinxopencl.so"]).or(xclbin), true);
-    add(Stack::Habana, library(&["libSynapse.so", "libhl-thunk.so"]), true);
-    add(Stack::Qat, library(&["libqat.so", "libqat_s.so", "libusdm_drv_s.so"]), true);
+    add(
+        Stack::Xrt,
+        library(&["libxrt_core.so", "libxilinxopencl.so"]).or(xclbin),
+        true,
+    );
+    add(
+        Stack::Habana,
+        library(&["libSynapse.so", "libhl-thunk.so"]),
+        true,
+    );
+    add(
+        Stack::Qat,
+        library(&["libqat.so", "libqat_s.so", "libusdm_drv_s.so"]),
+        true,
+    );
     add(Stack::Dsa, library(&["libaccel-config.so"]), true);
     let drivers = media_drivers(image);
     let of_one_vendor = drivers.len() == 1;
     let driver = drivers.first().map(|(_, path)| path.clone());
     add(Stack::Media, driver, of_one_vendor);
     let opencl = image.library("libOpenCL.so");
-    add(Stack::OpenCl, opencl.and_then(|(_, library)| library.needed_by.clone()), false);
+    add(
+        Stack::OpenCl,
+        opencl.and_then(|(_, library)| library.needed_by.clone()),
+        false,
+    );
     // What is meant decides; hints count only where nothing is.
     if asks.iter().any(|ask| ask.meant) {
         asks.retain(|ask| ask.meant);
@@ -138,7 +165,10 @@ fn cuda(image: &ImageFacts) -> Option<String> {
     if let Some((_, library)) = image.library("libcudart") {
         return Some(library.path.clone());
     }
-    let code = image.code.iter().find(|(_, targets)| !targets.nvidia.is_empty());
+    let code = image
+        .code
+        .iter()
+        .find(|(_, targets)| !targets.nvidia.is_empty());
     if let Some((path, _)) = code {
         return Some(path.clone());
     }
@@ -147,15 +177,19 @@ fn cuda(image: &ImageFacts) -> Option<String> {
         let nothing = ["", "void", "none"].contains(&value.trim());
         (!nothing).then(|| format!("{name} in the image's environment"))
     };
-    let require = image.env.iter().find(|(name, value)| {
-        name.starts_with("NVIDIA_REQUIRE_") && !value.trim().is_empty()
-    });
+    let require = image
+        .env
+        .iter()
+        .find(|(name, value)| name.starts_with("NVIDIA_REQUIRE_") && !value.trim().is_empty());
     asked("NVIDIA_VISIBLE_DEVICES")
         .or_else(|| require.map(|(name, _)| format!("{name} in the image's environment")))
 }
 
 fn fpga_env(image: &ImageFacts) -> Option<String> {
-    let wanted = image.env.iter().find(|(name, _)| name.starts_with("FPGA_AFU_"));
+    let wanted = image
+        .env
+        .iter()
+        .find(|(name, _)| name.starts_with("FPGA_AFU_"));
     wanted.map(|(name, _)| format!("{name} in the image's environment"))
 }
 

@@ -89,7 +89,11 @@ fn of_model(model: &str) -> Option<u32> {
         let name: Vec<&str> = name.split(' ').collect();
         words.windows(name.len()).any(|part| part == name)
     };
-    MODELS.iter().rev().find(|(name, _)| has(name)).map(|(_, capability)| *capability)
+    MODELS
+        .iter()
+        .rev()
+        .find(|(name, _)| has(name))
+        .map(|(_, capability)| *capability)
 }
 
 #[cfg(test)]

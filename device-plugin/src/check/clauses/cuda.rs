@@ -13,11 +13,23 @@ pub(super) fn nodes(image: &ImageFacts, device: &Device, ask: &Ask) -> Vec<Claus
     let name = own.map(|node| node.path.to_string_lossy().into_owned());
     let make = "make the nodes: nvidia-modprobe -u -c=0 (or start nvidia-persistenced)";
     let mut clauses = vec![
-        node(device, Role::Own, name.as_deref().unwrap_or("/dev/nvidiaN"), &ask.by, make),
+        node(
+            device,
+            Role::Own,
+            name.as_deref().unwrap_or("/dev/nvidiaN"),
+            &ask.by,
+            make,
+        ),
         node(device, Role::Control, "/dev/nvidiactl", &ask.by, make),
     ];
     if computes(image) {
-        clauses.push(node(device, Role::Control, "/dev/nvidia-uvm", &ask.by, make));
+        clauses.push(node(
+            device,
+            Role::Control,
+            "/dev/nvidia-uvm",
+            &ask.by,
+            make,
+        ));
     }
     clauses
 }
@@ -31,7 +43,10 @@ fn computes(image: &ImageFacts) -> bool {
 }
 
 fn has_code(image: &ImageFacts) -> bool {
-    image.code.values().any(|targets| !targets.nvidia.is_empty())
+    image
+        .code
+        .values()
+        .any(|targets| !targets.nvidia.is_empty())
 }
 
 /// The CUDA release of the image against the driver.
@@ -75,8 +90,10 @@ fn release(image: &ImageFacts) -> Option<Runtime> {
 fn against(image: &ImageFacts, host: &HostFacts, device: &Device, runtime: &Runtime) -> Clause {
     let clause = Clause::new(format!("driver for CUDA {}", runtime.version));
     let Some(least) = cuda_releases::least_driver(&runtime.version) else {
-        let clause =
-            clause.wanted(format!("a driver for CUDA {}", runtime.version), &*runtime.said_by);
+        let clause = clause.wanted(
+            format!("a driver for CUDA {}", runtime.version),
+            &*runtime.said_by,
+        );
         return not_in_the_table(clause, host, device, runtime);
     };
     let clause = clause.wanted(format!(">= {}", least_text(&least)), &*runtime.said_by);
@@ -120,8 +137,9 @@ fn not_in_the_table(
         .filter(|cuda| cuda.major() < runtime.version.major());
     match supports {
         Some(cuda) => clause.no(format!("use a newer driver: this one is for CUDA {cuda}")),
-        None => clause
-            .unknown("this release is not in the table of releases: compare with its release notes"),
+        None => clause.unknown(
+            "this release is not in the table of releases: compare with its release notes",
+        ),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The device: there, healthy, bound to the driver that the software speaks to.
 
-use super::asks::{Ask, Stack};
 use super::Clause;
+use super::asks::{Ask, Stack};
 use crate::check::host::HostFacts;
 use dunnage_inventory::{Device, Health, Inventory, Role};
 
@@ -35,7 +35,13 @@ fn drivers(stack: Stack) -> &'static [&'static str] {
         Stack::Rocm => &["amdgpu"],
         Stack::LevelZero => &["i915", "xe"],
         Stack::IntelNpu => &["intel_vpu", "ivpu"],
-        Stack::Dfl => &["dfl-port", "dfl-pci", "dfl-afu", "intel-fpga-afu", "intel-fpga-pci"],
+        Stack::Dfl => &[
+            "dfl-port",
+            "dfl-pci",
+            "dfl-afu",
+            "intel-fpga-afu",
+            "intel-fpga-pci",
+        ],
         Stack::Xrt => &["xocl", "xocl_v2", "xrt"],
         Stack::Habana => &["habanalabs"],
         Stack::Media => &["i915", "xe", "amdgpu", "radeon", "nvidia"],
@@ -54,12 +60,14 @@ fn driver(device: &Device, ask: &Ask) -> Clause {
         .there_by(&*device.id);
     match &device.driver {
         Some(driver) if wanted.contains(&&*driver.name) => clause.there(&driver.name).yes(),
-        Some(driver) => clause
-            .there(&driver.name)
-            .no(format!("bind the device to {} instead of {}", wanted[0], driver.name)),
-        None => clause
-            .there("none")
-            .no(format!("load the module {} and bind the device to it", wanted[0])),
+        Some(driver) => clause.there(&driver.name).no(format!(
+            "bind the device to {} instead of {}",
+            wanted[0], driver.name
+        )),
+        None => clause.there("none").no(format!(
+            "load the module {} and bind the device to it",
+            wanted[0]
+        )),
     }
 }
 
@@ -105,24 +113,29 @@ pub(super) fn none(
 
 fn absent(clause: Clause, host: &HostFacts, inventory: &Inventory, ask: &Ask) -> Clause {
     if !ask.meant {
-        return clause.unknown(
-            "the image can use such a device and may do without; name one with --device",
-        );
+        return clause
+            .unknown("the image can use such a device and may do without; name one with --device");
     }
     // What could not be looked at may be there.
     let unread = inventory.gaps.iter().find(|gap| {
         let what = gap.what.to_ascii_lowercase();
-        family_words(ask.stack).iter().any(|word| what.contains(word))
+        family_words(ask.stack)
+            .iter()
+            .any(|word| what.contains(word))
     });
     if let Some(gap) = unread {
         return clause.unknown(format!("{} could not be looked at: {}", gap.what, gap.why));
     }
-    let module = drivers(ask.stack).iter().find(|name| host.installed.contains(**name));
+    let module = drivers(ask.stack)
+        .iter()
+        .find(|name| host.installed.contains(**name));
     match module {
         Some(module) => clause.no(format!(
             "put in such a device; where one is, load its driver (modprobe {module})"
         )),
-        None => clause.no("put in such a device and install its driver, or run the image elsewhere"),
+        None => {
+            clause.no("put in such a device and install its driver, or run the image elsewhere")
+        }
     }
 }
 

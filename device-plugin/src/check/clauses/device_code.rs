@@ -23,7 +23,12 @@ enum Runs {
 
 /// NVIDIA's code in the image against the GPU.
 pub(super) fn nvidia(image: &ImageFacts, host: &HostFacts, device: &Device) -> Vec<Clause> {
-    let files = || image.code.iter().filter(|(_, targets)| !targets.nvidia.is_empty());
+    let files = || {
+        image
+            .code
+            .iter()
+            .filter(|(_, targets)| !targets.nvidia.is_empty())
+    };
     let Some((first, _)) = files().next() else {
         return unread(image).into_iter().collect();
     };
@@ -34,15 +39,24 @@ pub(super) fn nvidia(image: &ImageFacts, host: &HostFacts, device: &Device) -> V
                 .wanted(list(files().map(|(_, targets)| targets)), first)
                 .there("compute capability unknown")
                 .there_by(&*device.id)
-                .unknown("install the driver's library libnvidia-ml.so.1, which tells the capability"),
+                .unknown(
+                    "install the driver's library libnvidia-ml.so.1, which tells the capability",
+                ),
         ];
     };
     let driver = host.nvidia_driver(device).map(|(driver, _, _)| driver);
     let answer = |targets: &Targets| {
         let runs = |target: &NvidiaTarget| runs(target, capability, driver.as_ref());
-        targets.nvidia.iter().map(runs).max().unwrap_or(Runs::Unknown)
+        targets
+            .nvidia
+            .iter()
+            .map(runs)
+            .max()
+            .unwrap_or(Runs::Unknown)
     };
-    let worst = files().map(|(path, targets)| (answer(targets), path, targets)).min_by_key(|f| f.0);
+    let worst = files()
+        .map(|(path, targets)| (answer(targets), path, targets))
+        .min_by_key(|f| f.0);
     let best = files().map(|(_, targets)| answer(targets)).max();
     let there = format!("compute capability {}.{}", capability / 10, capability % 10);
     let clause = clause.there(there).there_by(by);
@@ -50,7 +64,9 @@ pub(super) fn nvidia(image: &ImageFacts, host: &HostFacts, device: &Device) -> V
         (_, Some(Runs::No)) | (None, _) | (_, None) => clause
             .wanted(list(files().map(|(_, targets)| targets)), first)
             .no("use an image that was built for this GPU, or for PTX that its driver compiles"),
-        (Some((Runs::Yes, path, targets)), _) => clause.wanted(list([targets].into_iter()), path).yes(),
+        (Some((Runs::Yes, path, targets)), _) => {
+            clause.wanted(list([targets].into_iter()), path).yes()
+        }
         (Some((Runs::No, path, targets)), _) => {
             clause.wanted(list([targets].into_iter()), path).unknown(
                 "some of the image's libraries run on this GPU and this one does not: it works if \
@@ -79,7 +95,11 @@ fn runs(target: &NvidiaTarget, capability: u32, driver: Option<&Version>) -> Run
             _ if target.arch <= capability => return compiles(target, driver).min(Runs::Unknown),
             _ => false,
         };
-        return if by_number { compiles(target, driver) } else { Runs::No };
+        return if by_number {
+            compiles(target, driver)
+        } else {
+            Runs::No
+        };
     }
     let same_family = target.arch / 10 == capability / 10 && target.arch <= capability;
     match target.suffix {
@@ -97,7 +117,9 @@ fn compiles(target: &NvidiaTarget, driver: Option<&Version>) -> Runs {
     };
     match cuda_releases::ptx_of_driver(driver) {
         Some(newest) if target.ptx_version > 0 && target.ptx_version <= newest => Runs::Yes,
-        Some(newest) if target.ptx_version > newest && !cuda_releases::is_newer_than_table(driver) => {
+        Some(newest)
+            if target.ptx_version > newest && !cuda_releases::is_newer_than_table(driver) =>
+        {
             Runs::No
         }
         _ => Runs::Unknown,
@@ -140,7 +162,12 @@ pub(super) fn unread(image: &ImageFacts) -> Option<Clause> {
 
 /// AMD's code in the image against the GPU's instruction set.
 pub(super) fn amd(image: &ImageFacts, device: &Device) -> Vec<Clause> {
-    let files = || image.code.iter().filter(|(_, targets)| !targets.amd.is_empty());
+    let files = || {
+        image
+            .code
+            .iter()
+            .filter(|(_, targets)| !targets.amd.is_empty())
+    };
     let Some((first, _)) = files().next() else {
         return unread(image).into_iter().collect();
     };
@@ -156,7 +183,9 @@ pub(super) fn amd(image: &ImageFacts, device: &Device) -> Vec<Clause> {
     };
     let clause = clause.there(target).there_by("/sys/class/kfd/kfd/topology");
     let fits = |targets: &Targets| targets.amd.iter().map(|code| amd_runs(code, target)).max();
-    let worst = files().filter_map(|(path, targets)| Some((fits(targets)?, path))).min();
+    let worst = files()
+        .filter_map(|(path, targets)| Some((fits(targets)?, path)))
+        .min();
     let best = files().filter_map(|(_, targets)| fits(targets)).max();
     let clause = clause.wanted(amd_list(image), worst.map_or(first, |(_, path)| path));
     let clause = match (worst.map(|(runs, _)| runs), best) {

@@ -35,7 +35,10 @@ pub(super) fn clauses(image: &ImageFacts, host: &HostFacts, ask: &Ask) -> Vec<Cl
 }
 
 fn only_nvml(wants: &BTreeMap<&str, Vec<&Want>>) -> bool {
-    !wants.is_empty() && wants.keys().all(|soname| soname.starts_with("libnvidia-ml.so"))
+    !wants.is_empty()
+        && wants
+            .keys()
+            .all(|soname| soname.starts_with("libnvidia-ml.so"))
 }
 
 fn library(soname: &str, by: &str, image: &ImageFacts, host: &HostFacts) -> Clause {
@@ -67,7 +70,12 @@ fn library(soname: &str, by: &str, image: &ImageFacts, host: &HostFacts) -> Clau
             .there_by(&*found.path)
             .unknown("install the driver again: its library is cut off or broken"),
         Some(found) => clause
-            .there(found.version.as_ref().map_or_else(|| soname.to_owned(), ToString::to_string))
+            .there(
+                found
+                    .version
+                    .as_ref()
+                    .map_or_else(|| soname.to_owned(), ToString::to_string),
+            )
             .there_by(&*found.path)
             .yes(),
         None => clause
@@ -78,21 +86,29 @@ fn library(soname: &str, by: &str, image: &ImageFacts, host: &HostFacts) -> Clau
 }
 
 /// The symbols and versions that the image's files want of a library.
-fn symbols(
-    soname: &str,
-    wants: &[&Want],
-    image: &ImageFacts,
-    host: &HostFacts,
-) -> Option<Clause> {
-    let found = host.libraries.get(soname).filter(|found| !found.incomplete)?;
+fn symbols(soname: &str, wants: &[&Want], image: &ImageFacts, host: &HostFacts) -> Option<Clause> {
+    let found = host
+        .libraries
+        .get(soname)
+        .filter(|found| !found.incomplete)?;
     let mut count = 0;
     let mut missing: Vec<(&str, &str)> = Vec::new();
     for want in wants {
-        let symbols = want.symbols.iter().filter(|symbol| !image.defined.contains(*symbol));
-        let versions = want.versions.iter().filter(|version| !found.defines.contains(*version));
+        let symbols = want
+            .symbols
+            .iter()
+            .filter(|symbol| !image.defined.contains(*symbol));
+        let versions = want
+            .versions
+            .iter()
+            .filter(|version| !found.defines.contains(*version));
         count += want.symbols.len() + want.versions.len();
         let lacks = symbols.filter(|symbol| !found.exported.contains(*symbol));
-        missing.extend(lacks.chain(versions).map(|name| (name.as_str(), want.path.as_str())));
+        missing.extend(
+            lacks
+                .chain(versions)
+                .map(|name| (name.as_str(), want.path.as_str())),
+        );
     }
     if count == 0 {
         return None;

@@ -14,16 +14,25 @@ pub(super) fn clauses(image: &ImageFacts, device: &Device, ask: &Ask) -> Vec<Cla
     };
     let nodes = device.nodes.iter().any(|node| node.role == role);
     let role = if nodes { role } else { Role::Own };
-    clauses.push(node(device, role, "of the device", &ask.by, "load the device's driver"));
+    clauses.push(node(
+        device,
+        role,
+        "of the device",
+        &ask.by,
+        "load the device's driver",
+    ));
     match ask.stack {
         Stack::Dfl => clauses.extend(functions(image, device)),
         Stack::Xrt => clauses.push(platform(image, device, ask)),
         _ => clauses.push(
-            Clause::new(format!("{} of the image against the driver", ask.stack.name()))
-                .wanted("software of the driver's release", &*ask.by)
-                .there(version(device))
-                .there_by(&*device.id)
-                .unknown("the vendor supports pairs of releases: compare its matrix"),
+            Clause::new(format!(
+                "{} of the image against the driver",
+                ask.stack.name()
+            ))
+            .wanted("software of the driver's release", &*ask.by)
+            .there(version(device))
+            .there_by(&*device.id)
+            .unknown("the vendor supports pairs of releases: compare its matrix"),
         ),
     }
     clauses
@@ -41,7 +50,11 @@ fn functions(image: &ImageFacts, device: &Device) -> Vec<Clause> {
     let mut clauses = Vec::new();
     for (prefix, attribute, what) in [
         ("FPGA_AFU_", "afu_id", "function in the gate array"),
-        ("FPGA_REGION_", "interface_id", "interface of the gate array's region"),
+        (
+            "FPGA_REGION_",
+            "interface_id",
+            "interface of the gate array's region",
+        ),
     ] {
         let clause = Clause::new(what).there_by(&*device.id);
         let there = device.attributes.get(attribute).map(|id| plain(id));
@@ -79,14 +92,21 @@ fn plain(id: &str) -> String {
 fn platform(image: &ImageFacts, device: &Device, ask: &Ask) -> Clause {
     let clause = Clause::new("platform of the gate array's program").there_by(&*device.id);
     let shell = device.attributes.get("xrt.shell");
-    let interface = device.attributes.get("xrt.interface_uuid").map(|uuid| plain(uuid));
+    let interface = device
+        .attributes
+        .get("xrt.interface_uuid")
+        .map(|uuid| plain(uuid));
     let clause = clause.there(shell.map_or("unknown", |shell| &**shell));
     let Some((path, _)) = image.xclbins.iter().next() else {
         return clause
             .wanted("a platform that nothing names", &*ask.by)
             .unknown("the image has no .xclbin file that says which platform it wants");
     };
-    let all: Vec<&str> = image.xclbins.values().map(|xclbin| &*xclbin.platform).collect();
+    let all: Vec<&str> = image
+        .xclbins
+        .values()
+        .map(|xclbin| &*xclbin.platform)
+        .collect();
     let clause = clause.wanted(all.join(", "), path);
     let fits = image.xclbins.values().any(|xclbin| {
         let by_interface = xclbin.interface.is_some() && xclbin.interface == interface;
@@ -94,7 +114,9 @@ fn platform(image: &ImageFacts, device: &Device, ask: &Ask) -> Clause {
     });
     match (fits, shell.is_some() || interface.is_some()) {
         (true, _) => clause.yes(),
-        (false, true) if interface.is_some() == image.xclbins.values().all(|x| x.interface.is_some()) => {
+        (false, true)
+            if interface.is_some() == image.xclbins.values().all(|x| x.interface.is_some()) =>
+        {
             clause.no("flash the card with that platform, or use programs built for this one")
         }
         _ => clause.unknown("the card or the program does not tell its platform"),

@@ -1,7 +1,7 @@
 //! The kernel: its modules, and whether they go with the driver's files.
 
-use super::asks::Ask;
 use super::Clause;
+use super::asks::Ask;
 use crate::check::host::HostFacts;
 use dunnage_inventory::Device;
 
@@ -19,7 +19,9 @@ pub(super) fn nvidia(host: &HostFacts, device: &Device, ask: &Ask) -> Vec<Clause
         clauses.push(if module.version == library {
             clause.yes()
         } else {
-            clause.no("load the module of the installed driver: unload the old one, or restart the host")
+            clause.no(
+                "load the module of the installed driver: unload the old one, or restart the host",
+            )
         });
     }
     clauses
@@ -33,16 +35,25 @@ pub(super) fn module(host: &HostFacts, name: &str, device: &Device, ask: &Ask) -
     if host.has_module(name) {
         return clause.there("loaded").yes();
     }
-    let bound = device.driver.as_ref().is_some_and(|driver| driver.name == name);
+    let bound = device
+        .driver
+        .as_ref()
+        .is_some_and(|driver| driver.name == name);
     if bound && host.loaded.is_none() {
         // The list cannot be read, and a device is bound to it.
-        return clause.there("bound to the device").there_by(&*device.id).yes();
+        return clause
+            .there("bound to the device")
+            .there_by(&*device.id)
+            .yes();
     }
     if host.loaded.is_none() {
         return clause.unknown("/proc/modules cannot be read");
     }
     if bound {
-        return clause.there("built into the kernel").there_by(&*device.id).yes();
+        return clause
+            .there("built into the kernel")
+            .there_by(&*device.id)
+            .yes();
     }
     let clause = clause.there("not loaded");
     if host.installed.contains(name) {

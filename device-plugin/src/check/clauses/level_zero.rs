@@ -14,14 +14,25 @@ pub(super) fn clauses(
 ) -> Vec<Clause> {
     if ask.stack == Stack::IntelNpu {
         return vec![
-            node(device, Role::Own, "/dev/accel/accelN", &ask.by, "load the module intel_vpu"),
+            node(
+                device,
+                Role::Own,
+                "/dev/accel/accelN",
+                &ask.by,
+                "load the module intel_vpu",
+            ),
             Clause::new("NPU driver in the image against the kernel's")
                 .wanted("a kernel of the driver's time", &*ask.by)
                 .unknown("firmware and driver must be of one release: compare their versions"),
         ];
     }
-    let mut clauses =
-        vec![node(device, Role::Render, "/dev/dri/renderD*", &ask.by, "load the module i915 or xe")];
+    let mut clauses = vec![node(
+        device,
+        Role::Render,
+        "/dev/dri/renderD*",
+        &ask.by,
+        "load the module i915 or xe",
+    )];
     let driver = driver(image, ask);
     let generation = generation_clause(image, device, ask);
     clauses.push(driver);
@@ -36,9 +47,9 @@ fn driver(image: &ImageFacts, ask: &Ask) -> Clause {
         .there_by("the image");
     match compute_driver(image) {
         Some((_, path)) => clause.there(path).yes(),
-        None => clause
-            .there("none")
-            .no("install Intel's compute runtime in the image (libze-intel-gpu1, intel-opencl-icd)"),
+        None => clause.there("none").no(
+            "install Intel's compute runtime in the image (libze-intel-gpu1, intel-opencl-icd)",
+        ),
     }
 }
 
@@ -48,7 +59,10 @@ fn compute_driver(image: &ImageFacts) -> Option<(Option<u32>, String)> {
     let (_, library) = image
         .library("libze_intel_gpu.so")
         .or_else(|| image.library("libigdrcl.so"))?;
-    let build = library.version.as_ref().filter(|version| version.len() >= 3);
+    let build = library
+        .version
+        .as_ref()
+        .filter(|version| version.len() >= 3);
     Some((build.map(|version| version.part(2)), library.path.clone()))
 }
 
@@ -88,7 +102,13 @@ const GENERATIONS: [Generation; 8] = [
     },
     Generation {
         name: "Xe-LP",
-        ids: &[(0x9a40, 0x9aff), (0x4c80, 0x4c9f), (0x4680, 0x46d4), (0xa720, 0xa7af), (0x4905, 0x4909)],
+        ids: &[
+            (0x9a40, 0x9aff),
+            (0x4c80, 0x4c9f),
+            (0x4680, 0x46d4),
+            (0xa720, 0xa7af),
+            (0x4905, 0x4909),
+        ],
         from: 23000,
         until: None,
     },
@@ -129,7 +149,10 @@ const XE_FROM: u32 = 30000;
 
 fn generation(id: u16) -> Option<&'static Generation> {
     GENERATIONS.iter().find(|generation| {
-        generation.ids.iter().any(|&(first, last)| (first..=last).contains(&id))
+        generation
+            .ids
+            .iter()
+            .any(|&(first, last)| (first..=last).contains(&id))
     })
 }
 
@@ -146,14 +169,17 @@ fn generation_clause(image: &ImageFacts, device: &Device, ask: &Ask) -> Clause {
     let (build, path) = match compute_driver(image) {
         Some((Some(build), path)) => (build, path),
         Some((None, path)) => {
-            return clause
-                .wanted("a build that is not named", path)
-                .unknown("the driver's file name tells no version: compare with its release notes");
+            return clause.wanted("a build that is not named", path).unknown(
+                "the driver's file name tells no version: compare with its release notes",
+            );
         }
         None => return clause.wanted("a driver", &*ask.by).beside(),
     };
     let clause = clause.wanted(format!("what build {build} drives"), path);
-    let on_xe = device.driver.as_ref().is_some_and(|driver| driver.name == "xe");
+    let on_xe = device
+        .driver
+        .as_ref()
+        .is_some_and(|driver| driver.name == "xe");
     match known {
         Some(known) if known.until.is_some_and(|until| build >= until) => clause.no(
             "install the legacy compute runtime (intel-opencl-icd-legacy1) in the image: newer ones \

@@ -18,13 +18,16 @@ pub(super) fn clauses(image: &ImageFacts, host: &HostFacts, ask: &Ask) -> Vec<Cl
         Some((version, path)) => {
             let clause = clause.wanted(format!("glibc {version}"), path);
             return vec![match needs {
-                Some((needed, by)) if version >= needed => {
-                    clause.there(format!("needs glibc {needed}")).there_by(by).yes()
-                }
+                Some((needed, by)) if version >= needed => clause
+                    .there(format!("needs glibc {needed}"))
+                    .there_by(by)
+                    .yes(),
                 Some((needed, by)) => clause
                     .there(format!("needs glibc {needed}"))
                     .there_by(by)
-                    .no(format!("base the image on a distribution with glibc {needed} or later")),
+                    .no(format!(
+                        "base the image on a distribution with glibc {needed} or later"
+                    )),
                 None => clause.unknown("the driver's libraries could not be looked at"),
             }];
         }

@@ -19,16 +19,20 @@ pub(super) fn clauses(image: &ImageFacts, device: &Device, ask: &Ask) -> Vec<Cla
             "the driver in the image and this GPU are of different times: compare the list of the \
              driver's release",
         ),
-        None if ask.meant => {
-            clause.no(format!("install the VA-API driver for {} in the image", device.vendor))
-        }
+        None if ask.meant => clause.no(format!(
+            "install the VA-API driver for {} in the image",
+            device.vendor
+        )),
         None => clause.unknown(format!(
             "the image can use another vendor's GPU; for this one add the driver for {}",
             device.vendor
         )),
     };
     let remedy = "load the GPU's driver: without a render node nothing can be decoded";
-    vec![clause, node(device, Role::Render, "/dev/dri/renderD*", &ask.by, remedy)]
+    vec![
+        clause,
+        node(device, Role::Render, "/dev/dri/renderD*", &ask.by, remedy),
+    ]
 }
 
 /// Whether a driver is known to drive the GPU: `iHD` from Gen8 on, `radeonsi` whatever amdgpu drives.
@@ -54,14 +58,19 @@ fn drives(vendor: &str, path: &str, device: &Device) -> bool {
                 (0xa720, 0xa7af),
                 (0x5690, 0x56c2),
             ];
-            kernel == Some("i915") && IDS.iter().any(|&(first, last)| (first..=last).contains(&id))
+            kernel == Some("i915")
+                && IDS
+                    .iter()
+                    .any(|&(first, last)| (first..=last).contains(&id))
         }),
         _ => false,
     }
 }
 
 fn list(drivers: &[(&str, String)]) -> String {
-    let names = drivers.iter().filter_map(|(_, path)| path.rsplit('/').next());
+    let names = drivers
+        .iter()
+        .filter_map(|(_, path)| path.rsplit('/').next());
     names.collect::<Vec<_>>().join(" or ")
 }
 

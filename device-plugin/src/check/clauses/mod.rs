@@ -17,6 +17,7 @@ mod kernel;
 mod level_zero;
 mod libc;
 mod media;
+mod nfd;
 mod permissions;
 mod requirements;
 mod rocm;
@@ -128,7 +129,10 @@ impl Clause {
 #[must_use]
 pub fn verdict(clauses: &[Clause]) -> Verdict {
     let answers = clauses.iter().filter(|clause| clause.matters);
-    answers.map(|clause| clause.verdict).min().unwrap_or(Verdict::Yes)
+    answers
+        .map(|clause| clause.verdict)
+        .min()
+        .unwrap_or(Verdict::Yes)
 }
 
 /// The clauses of one device, or of none.
@@ -151,6 +155,7 @@ pub fn compare<'i>(
     wanted: Option<&'i Device>,
 ) -> Outcome<'i> {
     let mut clauses = architecture::clauses(image, host);
+    clauses.extend(nfd::clauses(image, host));
     let asks = asks::of(image);
     if asks.is_empty() {
         return Outcome {

@@ -11,7 +11,9 @@ pub(super) fn nodes(device: &Device) -> Option<Clause> {
         let opened = matches!(node.role, Role::Own | Role::Render | Role::Control);
         Some((node, node.access.filter(|_| opened)?))
     });
-    let closed = access.clone().find(|(_, access)| access.mode & 0o006 != 0o006);
+    let closed = access
+        .clone()
+        .find(|(_, access)| access.mode & 0o006 != 0o006);
     let clause = Clause::new("permission to open the device").beside();
     match closed {
         Some((node, access)) => Some(

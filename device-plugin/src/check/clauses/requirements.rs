@@ -60,24 +60,34 @@ fn clause(
             clause.no("update the driver, or use an image with an older CUDA release")
         }
         Some(Verdict::Unknown) => clause.unknown("a property that it asks for cannot be read here"),
-        None => clause.unknown("the demand cannot be read: a condition has no operator or no version"),
+        None => {
+            clause.unknown("the demand cannot be read: a condition has no operator or no version")
+        }
     }
 }
 
 fn properties(host: &HostFacts, device: &Device) -> Properties {
     let driver = host.nvidia_driver(device).map(|(driver, _, _)| driver);
-    let stated = device.attributes.get("cuda.driver").and_then(|text| Version::parse(text));
+    let stated = device
+        .attributes
+        .get("cuda.driver")
+        .and_then(|text| Version::parse(text));
     Properties {
         cuda: stated.or_else(|| driver.as_ref().and_then(cuda_releases::of_driver)),
         driver,
         arch: capability::of(device).map(|(found, _)| Version::of(&[found / 10, found % 10])),
-        brand: device.attributes.get("brand").map(|brand| brand.to_ascii_lowercase()),
+        brand: device
+            .attributes
+            .get("brand")
+            .map(|brand| brand.to_ascii_lowercase()),
     }
 }
 
 fn in_words(properties: &Properties) -> String {
     let version = |found: &Option<Version>| {
-        found.as_ref().map_or_else(|| "unknown".to_owned(), Version::to_string)
+        found
+            .as_ref()
+            .map_or_else(|| "unknown".to_owned(), Version::to_string)
     };
     format!(
         "cuda={}, driver={}, arch={}, brand={}",
@@ -117,7 +127,9 @@ fn condition(text: &str, properties: &Properties) -> Option<Option<Verdict>> {
         return Some(None);
     }
     let (property, rest) = text.split_at(text.find(['<', '>', '=', '!'])?);
-    let operator = OPERATORS.iter().find(|operator| rest.starts_with(**operator))?;
+    let operator = OPERATORS
+        .iter()
+        .find(|operator| rest.starts_with(**operator))?;
     let value = &rest[operator.len()..];
     let order = match property {
         "cuda" => version_order(properties.cuda.as_ref(), value)?,
@@ -174,7 +186,11 @@ mod tests {
             (host("11.8", "520.61.05", None), Verdict::No),
             (Properties::default(), Verdict::Unknown),
         ] {
-            assert_eq!(demand(demand_of_124, &properties), Some(expected), "{properties:?}");
+            assert_eq!(
+                demand(demand_of_124, &properties),
+                Some(expected),
+                "{properties:?}"
+            );
         }
     }
 

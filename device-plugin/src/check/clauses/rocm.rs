@@ -22,7 +22,13 @@ pub(super) fn clauses(
             &ask.by,
             "build the kernel with HSA_AMD, or load amdgpu on a host whose GPU it supports",
         ),
-        node(device, Role::Render, "/dev/dri/renderD*", &ask.by, "load amdgpu"),
+        node(
+            device,
+            Role::Render,
+            "/dev/dri/renderD*",
+            &ask.by,
+            "load amdgpu",
+        ),
         topology(device, ask),
         library(image, ask),
     ];
@@ -87,10 +93,16 @@ fn release(image: &ImageFacts, host: &HostFacts, device: &Device, ask: &Ask) -> 
         };
     };
     let clause = Clause::new(format!("kernel for ROCm {}", runtime.version));
-    let module = device.driver.as_ref().and_then(|driver| driver.version.as_deref());
+    let module = device
+        .driver
+        .as_ref()
+        .and_then(|driver| driver.version.as_deref());
     if let Some(module) = module {
         return clause
-            .wanted(format!("amdgpu-dkms of ROCm {}", runtime.version), &*runtime.said_by)
+            .wanted(
+                format!("amdgpu-dkms of ROCm {}", runtime.version),
+                &*runtime.said_by,
+            )
             .there(module)
             .there_by("/sys/module/amdgpu/version")
             .unknown("compare with AMD's matrix of user space and kernel drivers");

@@ -45,7 +45,8 @@ fn cuda_image() -> ImageFacts {
 fn a_family_that_could_not_be_looked_at_makes_a_no_unknown() {
     let image = cuda_image();
     let mut inventory = Inventory::default();
-    let answer = |inventory: &Inventory| verdict(&compare(&image, &host(), inventory, None).clauses);
+    let answer =
+        |inventory: &Inventory| verdict(&compare(&image, &host(), inventory, None).clauses);
     assert_eq!(answer(&inventory), Verdict::No);
     let gap = dunnage_model::gap::Gap::new("NVML", "it did not answer");
     inventory.gaps.push(gap);
@@ -74,7 +75,11 @@ fn of_several_devices_the_best_answers_unless_one_is_named() {
 fn every_no_and_every_unknown_that_matters_has_a_remedy() {
     let none = Inventory::default();
     let outcome = compare(&cuda_image(), &host(), &none, None);
-    for clause in outcome.clauses.iter().filter(|c| c.matters && c.verdict != Verdict::Yes) {
+    for clause in outcome
+        .clauses
+        .iter()
+        .filter(|c| c.matters && c.verdict != Verdict::Yes)
+    {
         assert!(clause.remedy.is_some(), "{clause:?}");
     }
 }

@@ -154,7 +154,9 @@ fn search(offset: u64, piece: &[u8], from: u64) -> Option<State> {
     let rest = piece.get(skip..)?;
     for (index, word) in rest.chunks_exact(8).enumerate() {
         let word = u64::from_le_bytes(word.try_into().ok()?);
-        if !(word == fatbin::MARK || word == bundle::MARK || word & 0xffff_ffff == bundle::COMPRESSED_MARK)
+        if !(word == fatbin::MARK
+            || word == bundle::MARK
+            || word & 0xffff_ffff == bundle::COMPRESSED_MARK)
         {
             continue;
         }

@@ -71,9 +71,9 @@ impl Collector {
         let facts = &mut self.facts;
         // A library of a driver that the image brings along is not wanted from the host; stubs are
         // for linking alone and were left out.
-        facts
-            .wants
-            .retain(|want| is_of_driver(&want.soname) || !facts.libraries.contains_key(&want.soname));
+        facts.wants.retain(|want| {
+            is_of_driver(&want.soname) || !facts.libraries.contains_key(&want.soname)
+        });
         self.facts
     }
 
@@ -121,7 +121,10 @@ impl Collector {
                 (RuntimeKind::Cuda, version.clone())
             } else if name.starts_with("libamdhip64.so") {
                 // 6.1.60100 is HIP 6.1 of ROCm 6.1.0.
-                (RuntimeKind::Rocm, Version::of(&[version.major(), version.minor()]))
+                (
+                    RuntimeKind::Rocm,
+                    Version::of(&[version.major(), version.minor()]),
+                )
             } else {
                 continue;
             };
@@ -171,7 +174,10 @@ impl Collector {
         }
         if self.facts.machines.len() < 64 {
             let shown = || path.to_string_lossy().into_owned();
-            self.facts.machines.entry(head.machine).or_insert_with(shown);
+            self.facts
+                .machines
+                .entry(head.machine)
+                .or_insert_with(shown);
         }
         if self.programs.len() < MAX_LINKS {
             self.programs.insert(path.to_path_buf(), head.machine);
@@ -228,8 +234,8 @@ impl Collector {
             if !is_of_interest(&name) || self.facts.libraries.len() >= MAX_LIST {
                 continue;
             }
-            let version = names::version_in(&names::without_hash(file))
-                .or_else(|| names::version_in(&name));
+            let version =
+                names::version_in(&names::without_hash(file)).or_else(|| names::version_in(&name));
             let library = Library {
                 path: path.to_string_lossy().into_owned(),
                 version,
@@ -294,7 +300,11 @@ impl Collector {
     }
 
     fn text(&mut self, text: Text, path: &str, content: &mut dyn Read) -> io::Result<()> {
-        let limit = if text == Text::Xclbin { 512 } else { texts::LIMIT };
+        let limit = if text == Text::Xclbin {
+            512
+        } else {
+            texts::LIMIT
+        };
         let mut bytes = Vec::new();
         content.take(limit).read_to_end(&mut bytes)?;
         if text == Text::Xclbin {
@@ -347,7 +357,10 @@ impl Interest for Collector {
             .any(|part| matches!(part.as_os_str().to_str(), Some("bin" | "sbin")));
         // The folders themselves may be links, as /bin is in merged systems.
         let short = path.components().count() <= 3;
-        if (in_bin || short || name.contains(".so") || self.wanted_program.iter().any(|p| p == path))
+        if (in_bin
+            || short
+            || name.contains(".so")
+            || self.wanted_program.iter().any(|p| p == path))
             && self.links.len() < MAX_LINKS
         {
             self.links.insert(path.to_path_buf(), target.to_path_buf());
@@ -385,7 +398,9 @@ fn programs(facts: &ImageFacts) -> Vec<PathBuf> {
     }
     let folders = facts.env("PATH").unwrap_or(PATH);
     let folders = folders.split(':').take(64);
-    folders.map(|folder| Path::new("/").join(folder).join(program)).collect()
+    folders
+        .map(|folder| Path::new("/").join(folder).join(program))
+        .collect()
 }
 
 /// Where a path leads, by the links that were kept; any part of it may be one.

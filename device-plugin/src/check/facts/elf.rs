@@ -319,9 +319,11 @@ impl<'a, R: Ranges + ?Sized> Tables<'a, R> {
 
     /// Where an address in memory is in the file.
     fn offset(&self, address: u64) -> Option<u64> {
-        let segment = self.head.segments.iter().find(|s| {
-            s.kind == LOAD && address >= s.address && address - s.address < s.size
-        })?;
+        let segment = self
+            .head
+            .segments
+            .iter()
+            .find(|s| s.kind == LOAD && address >= s.address && address - s.address < s.size)?;
         segment.offset.checked_add(address - segment.address)
     }
 

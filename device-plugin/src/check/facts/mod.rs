@@ -7,6 +7,7 @@ pub mod code;
 mod collect;
 pub mod elf;
 pub(crate) mod names;
+pub mod nfd;
 mod stream;
 mod texts;
 
@@ -54,6 +55,10 @@ pub struct ImageFacts {
     pub unread: BTreeMap<String, String>,
     /// Programs for gate arrays: path, and the platform that each is for.
     pub xclbins: BTreeMap<String, Xclbin>,
+    /// What is attached to the image for Node Feature Discovery, and where. Not kept: it may be
+    /// attached later.
+    #[serde(skip)]
+    pub nfd: Option<(nfd::Specification, String)>,
 }
 
 /// The C libraries of an image.

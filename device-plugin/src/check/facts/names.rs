@@ -109,10 +109,19 @@ mod tests {
         assert!(!is_of_driver("libcudart.so.12"));
         assert!(!is_of_driver("libnvidia-container.so.1"));
         assert!(is_driver_symbol("cuInit") && is_driver_symbol("nvmlInit_v2"));
-        for other in ["cudaMalloc", "cublasCreate_v2", "cuFileOpen", "cu", "nvmlib"] {
+        for other in [
+            "cudaMalloc",
+            "cublasCreate_v2",
+            "cuFileOpen",
+            "cu",
+            "nvmlib",
+        ] {
             assert!(!is_driver_symbol(other), "{other}");
         }
-        assert_eq!(without_hash("libcudart-d0da41ae.so.11.0"), "libcudart.so.11.0");
+        assert_eq!(
+            without_hash("libcudart-d0da41ae.so.11.0"),
+            "libcudart.so.11.0"
+        );
         assert_eq!(without_hash("libnvidia-ml.so.1"), "libnvidia-ml.so.1");
         assert_eq!(version_in("libcudart.so.12").unwrap().major(), 12);
     }

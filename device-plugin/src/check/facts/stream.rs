@@ -137,7 +137,10 @@ impl Kept {
             // What comes next for this part, and how much of it is in the chunk.
             let next = part.start + part.bytes.len() as u64;
             let missing = part.length - part.bytes.len() as u64;
-            let Some(skip) = next.checked_sub(offset).and_then(|s| usize::try_from(s).ok()) else {
+            let Some(skip) = next
+                .checked_sub(offset)
+                .and_then(|s| usize::try_from(s).ok())
+            else {
                 continue;
             };
             if missing == 0 || skip >= chunk.len() {

@@ -60,7 +60,10 @@ pub(super) fn runtime(text: Text, content: &[u8], path: &str) -> Option<Runtime>
 /// A version that the name of a Python package's folder states:
 /// `nvidia_cuda_runtime_cu12-12.4.127.dist-info`.
 pub(super) fn of_package(path: &str) -> Option<Runtime> {
-    let name = path.strip_suffix(".dist-info/METADATA")?.rsplit('/').next()?;
+    let name = path
+        .strip_suffix(".dist-info/METADATA")?
+        .rsplit('/')
+        .next()?;
     let (name, version) = name.rsplit_once('-')?;
     let known = name == "nvidia_cuda_runtime" || name.starts_with("nvidia_cuda_runtime_cu");
     known.then(|| {
@@ -99,10 +102,17 @@ mod tests {
         assert_eq!(found.version, Version::of(&[12, 4, 1]));
         let found = runtime(Text::CudaText, b"CUDA Version 10.1.243\n", "x").unwrap();
         assert_eq!(found.version, Version::of(&[10, 1, 243]));
-        let found = runtime(of("/opt/rocm-6.1.0/.info/version").unwrap(), b"6.1.0-82\n", "x");
+        let found = runtime(
+            of("/opt/rocm-6.1.0/.info/version").unwrap(),
+            b"6.1.0-82\n",
+            "x",
+        );
         assert_eq!(found.unwrap().version, Version::of(&[6, 1]));
         let package = "/v/site-packages/nvidia_cuda_runtime_cu12-12.4.127.dist-info/METADATA";
-        assert_eq!(of_package(package).unwrap().version, Version::of(&[12, 4, 127]));
+        assert_eq!(
+            of_package(package).unwrap().version,
+            Version::of(&[12, 4, 127])
+        );
         assert!(of_package("/v/nvidia_cublas_cu12-12.4.5.8.dist-info/METADATA").is_none());
         assert!(runtime(Text::CudaJson, b"{\"cuda\":[", "x").is_none());
     }

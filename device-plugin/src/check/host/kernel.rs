@@ -33,7 +33,9 @@ const MODULES: [&str; 19] = [
 ];
 
 pub(super) fn read(host: &HostRoot, facts: &mut HostFacts) {
-    facts.name = host.fact("/proc/sys/kernel/hostname").or_else(|| host.fact("/etc/hostname"));
+    facts.name = host
+        .fact("/proc/sys/kernel/hostname")
+        .or_else(|| host.fact("/etc/hostname"));
     facts.kernel = host.fact("/proc/sys/kernel/osrelease");
     processor(host, facts);
     facts.emulated = emulated(host);
@@ -42,7 +44,10 @@ pub(super) fn read(host: &HostRoot, facts: &mut HostFacts) {
     facts.loaded = host.read("/proc/modules", LIST).ok().map(|bytes| {
         let text = String::from_utf8_lossy(&bytes);
         let names = text.lines().filter_map(|line| line.split(' ').next());
-        names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+        names
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect()
     });
     let missing = MODULES.iter().any(|name| !facts.has_module(name));
     if missing && let Some(kernel) = facts.kernel.clone() {
@@ -58,7 +63,12 @@ fn processor(host: &HostRoot, facts: &mut HostFacts) {
     let (machine, by) = if host.is_own() {
         own
     } else {
-        let programs = ["/sbin/init", "/usr/bin/env", "/bin/sh", "/usr/lib/systemd/systemd"];
+        let programs = [
+            "/sbin/init",
+            "/usr/bin/env",
+            "/bin/sh",
+            "/usr/lib/systemd/systemd",
+        ];
         let found = programs.iter().find_map(|path| {
             let file = host.open(path).ok()?;
             Some((elf::head(&elf::OnDisk(&file))?.machine, (*path).to_owned()))
@@ -71,7 +81,9 @@ fn processor(host: &HostRoot, facts: &mut HostFacts) {
 }
 
 fn emulated(host: &HostRoot) -> BTreeSet<u16> {
-    let (names, _) = host.entries("/proc/sys/fs/binfmt_misc", 256).unwrap_or_default();
+    let (names, _) = host
+        .entries("/proc/sys/fs/binfmt_misc", 256)
+        .unwrap_or_default();
     let names = names.iter().filter_map(|name| name.to_str());
     names.filter_map(machine::of_emulator).collect()
 }
@@ -91,12 +103,20 @@ fn cgroup(host: &HostRoot) -> Option<&'static str> {
 
 fn engines(host: &HostRoot) -> Vec<String> {
     const SIGNS: [(&str, &[&str]); 4] = [
-        ("docker", &["/run/docker.sock", "/usr/bin/dockerd", "/usr/sbin/dockerd"]),
-        ("containerd", &["/run/containerd/containerd.sock", "/usr/bin/containerd"]),
+        (
+            "docker",
+            &["/run/docker.sock", "/usr/bin/dockerd", "/usr/sbin/dockerd"],
+        ),
+        (
+            "containerd",
+            &["/run/containerd/containerd.sock", "/usr/bin/containerd"],
+        ),
         ("podman", &["/run/podman/podman.sock", "/usr/bin/podman"]),
         ("cri-o", &["/run/crio/crio.sock", "/usr/bin/crio"]),
     ];
-    let found = SIGNS.iter().filter(|(_, paths)| paths.iter().any(|path| host.locate(path).is_ok()));
+    let found = SIGNS
+        .iter()
+        .filter(|(_, paths)| paths.iter().any(|path| host.locate(path).is_ok()));
     found.map(|(name, _)| (*name).to_owned()).collect()
 }
 
@@ -118,12 +138,18 @@ fn nvidia(host: &HostRoot) -> Option<Module> {
         && let Some(version) = Version::parse(&text)
     {
         let path = path.to_owned();
-        return Some(Module { version, text, path });
+        return Some(Module {
+            version,
+            text,
+            path,
+        });
     }
     let path = "/proc/driver/nvidia/version";
     let line = host.fact(path)?;
     // `NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.54.03  Tue Jun  6 22:20:39 UTC 2023`
-    let line = line.lines().find(|line| line.starts_with("NVRM version:"))?;
+    let line = line
+        .lines()
+        .find(|line| line.starts_with("NVRM version:"))?;
     let (text, version) = line.split_whitespace().find_map(|word| {
         let version = Version::parse(word).filter(|version| version.len() >= 2)?;
         Some((word.to_owned(), version))

@@ -35,16 +35,14 @@ pub struct HostLibrary {
 }
 
 /// Looks for `wanted` below `root`, a folder of the host that the driver is installed in (`/`).
-pub(super) fn read(
-    host: &HostRoot,
-    root: &Path,
-    wanted: &BTreeSet<String>,
-    facts: &mut HostFacts,
-) {
+pub(super) fn read(host: &HostRoot, root: &Path, wanted: &BTreeSet<String>, facts: &mut HostFacts) {
     let folders = folders(host, root, facts.machine);
     let names = folders.iter().map(|folder| folder.to_string_lossy());
     facts.searched = names.collect::<Vec<_>>().join(":");
-    let module = facts.nvidia_module.as_ref().map(|module| module.text.clone());
+    let module = facts
+        .nvidia_module
+        .as_ref()
+        .map(|module| module.text.clone());
     for soname in wanted {
         if let Some(path) = find(host, &folders, soname, module.as_deref())
             && let Some(library) = look(host, &path)
@@ -75,7 +73,13 @@ fn folders(host: &HostRoot, root: &Path, machine: u16) -> Vec<PathBuf> {
             below(format!("usr/lib/{triplet}/nvidia/{name}"));
         }
     }
-    for folder in ["usr/lib64", "lib64", "usr/lib", "usr/lib/wsl/lib", "run/opengl-driver/lib"] {
+    for folder in [
+        "usr/lib64",
+        "lib64",
+        "usr/lib",
+        "usr/lib/wsl/lib",
+        "run/opengl-driver/lib",
+    ] {
         below(folder.to_owned());
     }
     folders
@@ -89,17 +93,29 @@ fn find(
     soname: &str,
     module: Option<&str>,
 ) -> Option<PathBuf> {
-    let is_file = |path: &PathBuf| host.locate(path).is_ok_and(|found| found.metadata.is_file());
+    let is_file = |path: &PathBuf| {
+        host.locate(path)
+            .is_ok_and(|found| found.metadata.is_file())
+    };
     let stem = soname.split(".so").next()?;
-    let exact = |name: String| folders.iter().map(|folder| folder.join(&name)).find(is_file);
+    let exact = |name: String| {
+        folders
+            .iter()
+            .map(|folder| folder.join(&name))
+            .find(is_file)
+    };
     exact(soname.to_owned())
         .or_else(|| exact(format!("{stem}.so.{}", module?)))
         .or_else(|| {
             folders.iter().find_map(|folder| {
                 let (names, _) = host.entries(folder, ENTRIES).ok()?;
                 let versioned = names.iter().filter_map(|name| name.to_str()).find(|name| {
-                    let version = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix(".so."));
-                    version.and_then(Version::parse).is_some_and(|version| version.len() >= 2)
+                    let version = name
+                        .strip_prefix(stem)
+                        .and_then(|rest| rest.strip_prefix(".so."));
+                    version
+                        .and_then(Version::parse)
+                        .is_some_and(|version| version.len() >= 2)
                 })?;
                 Some(folder.join(versioned)).filter(is_file)
             })

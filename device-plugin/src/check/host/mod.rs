@@ -3,6 +3,7 @@
 
 mod kernel;
 mod libraries;
+mod node;
 
 use super::facts::ImageFacts;
 use super::version::Version;
@@ -44,6 +45,15 @@ pub struct HostFacts {
     pub libraries: BTreeMap<String, HostLibrary>,
     /// Where libraries were looked for.
     pub searched: String,
+    /// The kernel's configuration, without `CONFIG_`; this and what follows only where it is asked
+    /// for.
+    pub config: Option<BTreeMap<String, String>>,
+    /// `/etc/os-release`.
+    pub os_release: Option<BTreeMap<String, String>>,
+    /// The PCI functions.
+    pub pci: Option<Vec<BTreeMap<String, String>>>,
+    /// The processor.
+    pub cpu_model: Option<BTreeMap<String, String>>,
 }
 
 /// A kernel module's version.
@@ -60,10 +70,21 @@ pub struct Module {
 impl HostFacts {
     /// Reads the host. `image` tells which libraries are of interest.
     #[must_use]
-    pub fn read(host: &HostRoot, inventory: &Inventory, image: &ImageFacts, root: &Path) -> HostFacts {
+    pub fn read(
+        host: &HostRoot,
+        inventory: &Inventory,
+        image: &ImageFacts,
+        root: &Path,
+    ) -> HostFacts {
         let mut facts = HostFacts::default();
         kernel::read(host, &mut facts);
-        let nvidia = inventory.devices.iter().any(|device| device.vendor == "nvidia");
+        if image.nfd.is_some() {
+            node::read(host, &mut facts);
+        }
+        let nvidia = inventory
+            .devices
+            .iter()
+            .any(|device| device.vendor == "nvidia");
         let wanted = wanted(image);
         if nvidia || facts.nvidia_module.is_some() || !image.wants.is_empty() {
             libraries::read(host, root, &wanted, &mut facts);
@@ -75,7 +96,10 @@ impl HostFacts {
     #[must_use]
     pub fn has_module(&self, name: &str) -> bool {
         let name = name.replace('-', "_");
-        let loaded = self.loaded.as_ref().is_some_and(|loaded| loaded.contains(&name));
+        let loaded = self
+            .loaded
+            .as_ref()
+            .is_some_and(|loaded| loaded.contains(&name));
         loaded || self.built_in.contains(&name)
     }
 
@@ -90,9 +114,16 @@ impl HostFacts {
     #[must_use]
     pub fn nvidia_driver(&self, device: &Device) -> Option<(Version, String, String)> {
         if let Some(module) = &self.nvidia_module {
-            return Some((module.version.clone(), module.text.clone(), module.path.clone()));
+            return Some((
+                module.version.clone(),
+                module.text.clone(),
+                module.path.clone(),
+            ));
         }
-        let driver = device.driver.as_ref().filter(|driver| driver.name == "nvidia")?;
+        let driver = device
+            .driver
+            .as_ref()
+            .filter(|driver| driver.name == "nvidia")?;
         let text = driver.version.clone()?;
         Some((Version::parse(&text)?, text, device.id.clone()))
     }
@@ -100,17 +131,18 @@ impl HostFacts {
     /// The version in the file name of the driver's library, and the file.
     #[must_use]
     pub fn nvidia_library_version(&self) -> Option<(Version, String)> {
-        ["libcuda.so.1", "libnvidia-ml.so.1"].iter().find_map(|name| {
-            let library = self.libraries.get(*name)?;
-            Some((library.version.clone()?, library.path.clone()))
-        })
+        ["libcuda.so.1", "libnvidia-ml.so.1"]
+            .iter()
+            .find_map(|name| {
+                let library = self.libraries.get(*name)?;
+                Some((library.version.clone()?, library.path.clone()))
+            })
     }
 }
 
 /// The libraries that files of the image need, and those that runtimes load by name.
 fn wanted(image: &ImageFacts) -> BTreeSet<String> {
-    let mut wanted: BTreeSet<String> =
-        image.wants.iter().map(|want| want.soname.clone()).collect();
+    let mut wanted: BTreeSet<String> = image.wants.iter().map(|want| want.soname.clone()).collect();
     wanted.insert("libcuda.so.1".to_owned());
     wanted.insert("libnvidia-ml.so.1".to_owned());
     wanted

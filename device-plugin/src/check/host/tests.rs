@@ -21,7 +21,12 @@ fn read(root: &Path) -> HostFacts {
         }],
         ..ImageFacts::default()
     };
-    HostFacts::read(&HostRoot::new(root), &Inventory::default(), &image, Path::new("/"))
+    HostFacts::read(
+        &HostRoot::new(root),
+        &Inventory::default(),
+        &image,
+        Path::new("/"),
+    )
 }
 
 #[test]
@@ -44,7 +49,11 @@ fn the_module_says_its_version_in_either_place() {
         assert_eq!(module.path, format!("/{path}"));
     }
     let dir = tempfile::tempdir().unwrap();
-    plant(dir.path(), "proc/driver/nvidia/version", b"NVRM version: none\n");
+    plant(
+        dir.path(),
+        "proc/driver/nvidia/version",
+        b"NVRM version: none\n",
+    );
     assert_eq!(read(dir.path()).nvidia_module, None);
 }
 
@@ -73,7 +82,8 @@ fn a_library_is_found_by_its_files_name_where_the_link_is_missing() {
 fn a_link_out_of_the_hosts_root_is_not_followed() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("usr/lib64")).unwrap();
-    std::os::unix::fs::symlink("/proc/self/exe", dir.path().join("usr/lib64/libcuda.so.1")).unwrap();
+    std::os::unix::fs::symlink("/proc/self/exe", dir.path().join("usr/lib64/libcuda.so.1"))
+        .unwrap();
     assert!(read(dir.path()).libraries.is_empty());
 }
 
@@ -83,8 +93,16 @@ fn modules_engines_and_control_groups_are_read() {
     let root = dir.path();
     plant(root, "proc/sys/kernel/osrelease", b"6.8.0-45-generic\n");
     plant(root, "proc/modules", b"amdgpu 1 0 - Live 0x0\n");
-    plant(root, "lib/modules/6.8.0-45-generic/modules.dep", b"kernel/drivers/gpu/drm/xe/xe.ko.zst: a\n");
-    plant(root, "lib/modules/6.8.0-45-generic/modules.builtin", b"kernel/drivers/vfio/pci/vfio-pci.ko\n");
+    plant(
+        root,
+        "lib/modules/6.8.0-45-generic/modules.dep",
+        b"kernel/drivers/gpu/drm/xe/xe.ko.zst: a\n",
+    );
+    plant(
+        root,
+        "lib/modules/6.8.0-45-generic/modules.builtin",
+        b"kernel/drivers/vfio/pci/vfio-pci.ko\n",
+    );
     plant(root, "sys/fs/cgroup/cgroup.controllers", b"cpu\n");
     plant(root, "usr/bin/podman", b"");
     plant(root, "proc/sys/fs/binfmt_misc/qemu-aarch64", b"enabled\n");

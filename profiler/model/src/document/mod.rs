@@ -22,7 +22,8 @@ pub use blame::{
     VerdictDocument, WaitDocument,
 };
 pub use check::{
-    CheckedDeviceDocument, CheckedHostDocument, ClauseDocument, CompatibilityDocument, ImageDocument,
+    CheckedDeviceDocument, CheckedHostDocument, ClauseDocument, CompatibilityDocument,
+    ImageDocument,
 };
 pub use devices::{
     DeviceProcessDocument, DevicesDocument, DriverDocument, LinkDocument, ListedDeviceDocument,

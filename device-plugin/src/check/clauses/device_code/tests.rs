@@ -27,7 +27,11 @@ fn machine_code_runs_within_its_major_capability() {
         ("sm_100?", 103, Runs::Unknown),
         ("sm_100?", 120, Runs::No),
     ] {
-        assert_eq!(runs(&target(name, 0), capability, None), expected, "{name} on {capability}");
+        assert_eq!(
+            runs(&target(name, 0), capability, None),
+            expected,
+            "{name} on {capability}"
+        );
     }
 }
 
@@ -44,11 +48,18 @@ fn ptx_runs_on_later_gpus_where_the_driver_knows_it() {
         ("compute_90?", 80, 100, Runs::Unknown),
     ] {
         let target = target(name, version);
-        assert_eq!(runs(&target, capability, Some(&driver)), expected, "{name} on {capability}");
+        assert_eq!(
+            runs(&target, capability, Some(&driver)),
+            expected,
+            "{name} on {capability}"
+        );
     }
     assert_eq!(runs(&target("compute_70", 70), 86, None), Runs::Unknown);
     let newest = Version::of(&[9999]);
-    assert_eq!(runs(&target("compute_70", 99), 86, Some(&newest)), Runs::Unknown);
+    assert_eq!(
+        runs(&target("compute_70", 99), 86, Some(&newest)),
+        Runs::Unknown
+    );
 }
 
 #[test]

@@ -16,7 +16,10 @@ fn scan(bytes: &[u8], size: usize) -> Targets {
 fn names(targets: &Targets) -> Vec<String> {
     let nvidia = targets.nvidia.iter().map(|target| {
         let kind = if target.ptx { "compute" } else { "sm" };
-        format!("{kind}_{}{}@{}", target.arch, target.suffix, target.ptx_version)
+        format!(
+            "{kind}_{}{}@{}",
+            target.arch, target.suffix, target.ptx_version
+        )
     });
     nvidia.chain(targets.amd.iter().cloned()).collect()
 }
@@ -36,7 +39,11 @@ fn both_containers_are_found_whatever_the_pieces() {
     let file = two_containers();
     for size in [8, 16, 24, 64, 128, 4096] {
         let found = scan(&file, size);
-        assert_eq!(names(&found), ["sm_80 @0", "sm_100?@0", "compute_90a@84"], "{size}");
+        assert_eq!(
+            names(&found),
+            ["sm_80 @0", "sm_100?@0", "compute_90a@84"],
+            "{size}"
+        );
         assert!(!found.unread, "{size}");
     }
 }
@@ -67,7 +74,11 @@ fn bundles_are_read_plain_and_compressed() {
     let mut file = vec![0; 4096];
     file.extend(&plain);
     for size in [8, 4096, 65536] {
-        assert_eq!(names(&scan(&file, size)), ["gfx1030", "gfx90a:xnack-"], "{size}");
+        assert_eq!(
+            names(&scan(&file, size)),
+            ["gfx1030", "gfx90a:xnack-"],
+            "{size}"
+        );
     }
     let mut packed = b"CCOB\x02\0\0\0".to_vec();
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -80,7 +91,11 @@ fn bundles_are_read_plain_and_compressed() {
     // One right behind the other.
     let twice = [packed.clone(), bundle(&["gfx942"])].concat();
     for size in [8, 64, 65536] {
-        assert_eq!(names(&scan(&twice, size)), ["gfx1030", "gfx90a:xnack-", "gfx942"], "{size}");
+        assert_eq!(
+            names(&scan(&twice, size)),
+            ["gfx1030", "gfx90a:xnack-", "gfx942"],
+            "{size}"
+        );
     }
     packed.truncate(48);
     assert!(scan(&packed, 64).unread);

@@ -5,7 +5,10 @@ use crate::check::testing::facts;
 fn meta(program: &str, env: &[(&str, &str)]) -> ImageMeta {
     ImageMeta {
         entrypoint: vec![program.to_owned()],
-        env: env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+        env: env
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect(),
         ..ImageMeta::default()
     }
 }
@@ -31,7 +34,10 @@ fn what_comes_from_the_driver_is_told_from_what_is_in_the_image() {
         &[
             ("/opt/bin/program", program.bytes()),
             ("/usr/local/cuda/lib64/stubs/libcuda.so", stub.bytes()),
-            ("/usr/local/cuda/compat/libcuda.so.550.54.15", compat.bytes()),
+            (
+                "/usr/local/cuda/compat/libcuda.so.550.54.15",
+                compat.bytes(),
+            ),
         ],
     );
     assert_eq!(found.wants.len(), 1);
@@ -56,7 +62,9 @@ fn a_program_is_found_through_links_of_folders_and_files() {
     collector.link(Path::new("/usr/bin/tool"), Path::new("../../opt/./tool"));
     let bytes = program.bytes();
     let size = bytes.len() as u64;
-    collector.file(Path::new("/opt/tool"), size, &mut &bytes[..]).unwrap();
+    collector
+        .file(Path::new("/opt/tool"), size, &mut &bytes[..])
+        .unwrap();
     let found = collector.finish();
     assert_eq!(found.program_machine, Some(183));
 }
@@ -82,10 +90,16 @@ fn the_oldest_of_several_c_libraries_counts() {
     };
     let found = facts(
         &ImageMeta::default(),
-        &[("/lib/libc.so.6", libc("GLIBC_2.36")), ("/opt/lib/libc.so.6", libc("GLIBC_2.17"))],
+        &[
+            ("/lib/libc.so.6", libc("GLIBC_2.36")),
+            ("/opt/lib/libc.so.6", libc("GLIBC_2.17")),
+        ],
     );
     let (version, path) = found.libc.glibc.unwrap();
-    assert_eq!((version, &*path), (Version::of(&[2, 17]), "/opt/lib/libc.so.6"));
+    assert_eq!(
+        (version, &*path),
+        (Version::of(&[2, 17]), "/opt/lib/libc.so.6")
+    );
 }
 
 #[test]

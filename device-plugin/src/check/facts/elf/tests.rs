@@ -25,14 +25,27 @@ fn library() -> Elf {
 #[test]
 fn everything_that_a_library_says_is_read() {
     let (head, dynamic) = read(&library().bytes());
-    assert_eq!((head.machine, head.sort, head.wide), (62, Sort::Shared, true));
-    let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        (head.machine, head.sort, head.wide),
+        (62, Sort::Shared, true)
+    );
+    let texts = |list: &[&str]| {
+        list.iter()
+            .map(|text| (*text).to_owned())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(dynamic.soname.as_deref(), Some("libx.so.1"));
-    assert_eq!(dynamic.interpreter.as_deref(), Some("/lib64/ld-linux-x86-64.so.2"));
+    assert_eq!(
+        dynamic.interpreter.as_deref(),
+        Some("/lib64/ld-linux-x86-64.so.2")
+    );
     assert_eq!(dynamic.needed, texts(&["libcuda.so.1", "libc.so.6"]));
     assert_eq!(dynamic.undefined, texts(&["cuInit"]));
     assert_eq!(dynamic.exported, texts(&["cuMine"]));
-    assert_eq!(dynamic.wants[1], ("libm.so.6".to_owned(), "GLIBC_2.29".to_owned()));
+    assert_eq!(
+        dynamic.wants[1],
+        ("libm.so.6".to_owned(), "GLIBC_2.29".to_owned())
+    );
     assert_eq!(dynamic.defines, texts(&["libx.so.1", "X_1.0"]));
     assert!(!dynamic.incomplete);
 }
@@ -47,8 +60,14 @@ fn this_program_itself_is_read_from_the_disk() {
     assert!(!dynamic.incomplete);
     // Tests are linked to the C library by cargo's default.
     if dynamic.interpreter.is_some() {
-        assert!(dynamic.needed.iter().any(|name| name.starts_with("libc.")), "{dynamic:?}");
-        assert!(!dynamic.undefined.is_empty(), "an executable's undefined symbols are listed");
+        assert!(
+            dynamic.needed.iter().any(|name| name.starts_with("libc.")),
+            "{dynamic:?}"
+        );
+        assert!(
+            !dynamic.undefined.is_empty(),
+            "an executable's undefined symbols are listed"
+        );
     }
 }
 
@@ -60,7 +79,10 @@ fn a_file_that_is_cut_gives_no_head_or_an_incomplete_answer() {
         let bytes = &whole[..length];
         let Some(head) = head(bytes) else { continue };
         let found = dynamic(bytes, &head, &|_| true);
-        assert!(found.incomplete || found.needed == expected.needed, "cut at {length}");
+        assert!(
+            found.incomplete || found.needed == expected.needed,
+            "cut at {length}"
+        );
     }
 }
 
