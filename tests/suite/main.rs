@@ -4,6 +4,7 @@
 //! as root. Scenarios measure the machine, so they take turns, however many threads run them.
 
 mod blame;
+mod check;
 mod commands;
 mod conservation;
 mod cost;

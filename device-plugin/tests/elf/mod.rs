@@ -2,27 +2,27 @@
 
 /// What a file says of itself.
 #[derive(Clone, Debug)]
-pub struct Elf {
+pub(crate) struct Elf {
     /// `e_machine`.
-    pub machine: u16,
+    pub(crate) machine: u16,
     /// `PT_INTERP`.
-    pub interpreter: Option<&'static str>,
+    pub(crate) interpreter: Option<&'static str>,
     /// `DT_SONAME`.
-    pub soname: Option<&'static str>,
+    pub(crate) soname: Option<&'static str>,
     /// `DT_NEEDED`.
-    pub needed: Vec<&'static str>,
+    pub(crate) needed: Vec<&'static str>,
     /// Symbols that are wanted of others.
-    pub undefined: Vec<&'static str>,
+    pub(crate) undefined: Vec<&'static str>,
     /// Symbols that are defined here.
-    pub defined: Vec<&'static str>,
+    pub(crate) defined: Vec<&'static str>,
     /// Versions that are wanted: (library, version).
-    pub wants: Vec<(&'static str, &'static str)>,
+    pub(crate) wants: Vec<(&'static str, &'static str)>,
     /// Versions that are defined here.
-    pub defines: Vec<&'static str>,
+    pub(crate) defines: Vec<&'static str>,
     /// What else is in the file, aligned to 8 bytes.
-    pub blob: Vec<u8>,
+    pub(crate) blob: Vec<u8>,
     /// Without a dynamic section, as static programs are.
-    pub fixed: bool,
+    pub(crate) fixed: bool,
 }
 
 impl Default for Elf {
@@ -55,7 +55,7 @@ impl Strings {
 }
 
 fn align(bytes: &mut Vec<u8>) -> u64 {
-    while bytes.len() % 8 != 0 {
+    while !bytes.len().is_multiple_of(8) {
         bytes.push(0);
     }
     bytes.len() as u64
@@ -79,7 +79,7 @@ fn shorts(bytes: &mut Vec<u8>, halves: &[u16], words: &[u32]) {
 impl Elf {
     /// The file.
     #[must_use]
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         const HEADERS: usize = 64 + 3 * 56;
         let mut file = vec![0; HEADERS];
         let mut strings = Strings(vec![0]);
@@ -202,7 +202,7 @@ impl Elf {
 
 /// A fat binary with entries of (PTX, architecture, PTX version, text or code).
 #[must_use]
-pub fn fatbin(entries: &[(bool, u32, u32, &[u8])]) -> Vec<u8> {
+pub(crate) fn fatbin(entries: &[(bool, u32, u32, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (ptx, arch, version, payload) in entries {
         let mut payload = payload.to_vec();
@@ -226,7 +226,7 @@ pub fn fatbin(entries: &[(bool, u32, u32, &[u8])]) -> Vec<u8> {
 
 /// An offload bundle of AMD's compilers for these targets.
 #[must_use]
-pub fn bundle(targets: &[&str]) -> Vec<u8> {
+pub(crate) fn bundle(targets: &[&str]) -> Vec<u8> {
     let mut bytes = b"__CLANG_OFFLOAD_BUNDLE__".to_vec();
     words(&mut bytes, &[targets.len() as u64]);
     for target in targets {

@@ -11,16 +11,16 @@ use dunnage_inventory::{Device, Driver, Health, Inventory, Kind, Node, PciPlace,
 use std::path::Path;
 
 /// A host as it was built.
-pub struct Built {
+pub(crate) struct Built {
     /// Its files.
-    pub dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
     /// Its devices.
-    pub inventory: Inventory,
+    pub(crate) inventory: Inventory,
 }
 
 impl Built {
     /// The root to read.
-    pub fn root(&self) -> HostRoot {
+    pub(crate) fn root(&self) -> HostRoot {
         HostRoot::new(self.dir.path())
     }
 }
@@ -37,7 +37,7 @@ const SYMBOLS: [&str; 4] = [
 
 /// Builds a host by its name: words with dashes, the first one the sort. `None` where packages are
 /// needed that are not at hand.
-pub fn build(name: &str, pieces: &Pieces) -> Option<Built> {
+pub(crate) fn build(name: &str, pieces: &Pieces) -> Option<Built> {
     let dir = pieces.folder();
     let mut devices = Vec::new();
     let words: Vec<&str> = name.split('-').collect();

@@ -7,18 +7,18 @@ use dunnage_device_plugin::check::image::ImageMeta;
 use std::path::Path;
 
 /// An image as it was built.
-pub struct Built {
+pub(crate) struct Built {
     /// Its files.
-    pub dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
     /// Its configuration.
-    pub meta: ImageMeta,
+    pub(crate) meta: ImageMeta,
 }
 
 const LIB: &str = "usr/lib/x86_64-linux-gnu";
 
 /// Builds an image by its name: parts with spaces between them. `None` where packages are needed that are
 /// not at hand.
-pub fn build(name: &str, pieces: &Pieces) -> Option<Built> {
+pub(crate) fn build(name: &str, pieces: &Pieces) -> Option<Built> {
     let dir = pieces.folder();
     let mut meta = ImageMeta {
         reference: name.to_owned(),

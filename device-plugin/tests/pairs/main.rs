@@ -4,8 +4,12 @@
 //! Pairs of real packages run where `DUNNAGE_PIECES` names the folder that
 //! `tests/setup/check-pieces.sh` filled; the others always run.
 
+#[path = "../images/build.rs"]
+#[expect(dead_code, reason = "the tests of images use the rest")]
+mod build;
 #[path = "../elf/mod.rs"]
 mod elf;
+mod forms;
 mod hosts;
 mod images;
 mod pieces;

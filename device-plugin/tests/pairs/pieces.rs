@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The unpacked packages.
-pub struct Pieces {
+pub(crate) struct Pieces {
     folder: Option<PathBuf>,
     parent: PathBuf,
 }
 
 impl Pieces {
     /// Those in `$DUNNAGE_PIECES`; without it there are none.
-    pub fn at_hand() -> Pieces {
+    pub(crate) fn at_hand() -> Pieces {
         let folder = std::env::var_os("DUNNAGE_PIECES").map(PathBuf::from);
         let parent = match &folder {
             // Files are linked, not copied: built trees must be on the same file system.
@@ -24,17 +24,17 @@ impl Pieces {
     }
 
     /// Whether there are any.
-    pub fn are_there(&self) -> bool {
+    pub(crate) fn are_there(&self) -> bool {
         self.folder.is_some()
     }
 
     /// An empty folder to build in.
-    pub fn folder(&self) -> tempfile::TempDir {
+    pub(crate) fn folder(&self) -> tempfile::TempDir {
         tempfile::tempdir_in(&self.parent).unwrap()
     }
 
     /// Links an unpacked package into a tree; `None` where there are no packages.
-    pub fn unpack(&self, name: &str, into: &Path) -> Option<()> {
+    pub(crate) fn unpack(&self, name: &str, into: &Path) -> Option<()> {
         let from = self.folder.as_ref()?.join(name);
         assert!(
             from.is_dir(),
@@ -51,13 +51,13 @@ impl Pieces {
     }
 
     /// The bytes of a file of a package.
-    pub fn read(&self, name: &str, path: &str) -> Option<Vec<u8>> {
+    pub(crate) fn read(&self, name: &str, path: &str) -> Option<Vec<u8>> {
         Some(std::fs::read(self.folder.as_ref()?.join(name).join(path)).unwrap())
     }
 }
 
 /// Writes a file into a tree, never into one that is linked there.
-pub fn plant(dir: &Path, path: &str, content: &[u8]) {
+pub(crate) fn plant(dir: &Path, path: &str, content: &[u8]) {
     let path = dir.join(path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let _ = std::fs::remove_file(&path);

@@ -63,12 +63,19 @@ fn report(tries: &[(u64, u64)]) -> String {
     walk(Path::new("/dev"), 0, &mut nodes, &mut links);
     fields.insert("nodes", list(&nodes));
     fields.insert("links", list(&links));
-    let made: Vec<String> = tries.iter().map(|&(major, minor)| make(major, minor)).collect();
+    let made: Vec<String> = tries
+        .iter()
+        .map(|&(major, minor)| make(major, minor))
+        .collect();
     fields.insert("made", list(&made));
     fields.insert("mounts", list(&mounts()));
     let env: Vec<String> = std::env::vars_os()
         .map(|(name, value)| {
-            text(&format!("{}={}", name.to_string_lossy(), value.to_string_lossy()))
+            text(&format!(
+                "{}={}",
+                name.to_string_lossy(),
+                value.to_string_lossy()
+            ))
         })
         .collect();
     fields.insert("env", list(&env));

@@ -79,7 +79,7 @@ impl Collector {
 
     /// Links are other names of libraries: `libcuda.so.1` of `libcuda.so.535.54.03`.
     fn name_links(&mut self) {
-        for (link, _) in &self.links {
+        for link in self.links.keys() {
             let Some(name) = link.file_name().and_then(|name| name.to_str()) else {
                 continue;
             };
@@ -147,7 +147,7 @@ impl Collector {
         self.facts.runtimes.truncate(MAX_LIST);
     }
 
-    fn elf(&mut self, path: &Path, seen: Seen) {
+    fn elf(&mut self, path: &Path, seen: &Seen) {
         let shown = path.to_string_lossy().into_owned();
         if seen.broken && self.facts.unread.len() < MAX_LIST {
             let why = "begins as an ELF file and is cut off or broken";
@@ -156,15 +156,15 @@ impl Collector {
         let Some(head) = &seen.head else {
             return;
         };
-        self.machine(path, head, &seen);
+        self.machine(path, head, seen);
         self.code(&shown, &seen.targets);
-        self.libc(&shown, &seen);
-        self.library(path, &seen);
+        self.libc(&shown, seen);
+        self.library(path, seen);
         if seen.dynamic.incomplete && self.facts.unread.len() < MAX_LIST {
             let why = "its tables of libraries and symbols could not be read";
             self.facts.unread.insert(shown.clone(), why.to_owned());
         }
-        self.wants(path, &shown, head, &seen);
+        self.wants(path, &shown, head, seen);
     }
 
     fn machine(&mut self, path: &Path, head: &Head, seen: &Seen) {
@@ -341,7 +341,7 @@ impl Interest for Collector {
             return self.text(text, &shown, content);
         }
         if let Some(seen) = stream::read(content, size, &names::is_driver_symbol)? {
-            self.elf(path, seen);
+            self.elf(path, &seen);
         }
         Ok(())
     }

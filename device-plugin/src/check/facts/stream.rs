@@ -19,15 +19,15 @@ const OTHER_SEGMENT: u64 = 4 << 20;
 const ALL_SEGMENTS: u64 = 32 << 20;
 
 /// What one file showed.
-pub struct Seen {
+pub(crate) struct Seen {
     /// The head; `None` where it is no ELF file, or a broken one.
-    pub head: Option<Head>,
+    pub(crate) head: Option<Head>,
     /// The dynamic section.
-    pub dynamic: Dynamic,
+    pub(crate) dynamic: Dynamic,
     /// Device code.
-    pub targets: Targets,
+    pub(crate) targets: Targets,
     /// It begins like an ELF file and cannot be read as one, or ends too early.
-    pub broken: bool,
+    pub(crate) broken: bool,
 }
 
 /// Reads a file of `size` bytes to its end; `None` where it is no ELF file, of which only the first
@@ -35,7 +35,7 @@ pub struct Seen {
 ///
 /// # Errors
 /// Those of the reader.
-pub fn read(
+pub(crate) fn read(
     content: &mut dyn Read,
     size: u64,
     wanted: &dyn Fn(&str) -> bool,

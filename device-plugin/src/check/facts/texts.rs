@@ -12,7 +12,7 @@ pub(super) enum Text {
     /// `/usr/local/cuda/version.json`.
     CudaJson,
     /// `/usr/local/cuda/version.txt`, before CUDA 11.1.
-    CudaText,
+    CudaPlain,
     /// `/opt/rocm/.info/version`.
     Rocm,
     /// A program for a Xilinx gate array.
@@ -24,7 +24,7 @@ pub(super) fn of(path: &str) -> Option<Text> {
     if path.contains("/cuda") && path.ends_with("/version.json") {
         Some(Text::CudaJson)
     } else if path.contains("/cuda") && path.ends_with("/version.txt") {
-        Some(Text::CudaText)
+        Some(Text::CudaPlain)
     } else if path.contains("rocm") && path.ends_with("/.info/version") {
         Some(Text::Rocm)
     } else if path.ends_with(".xclbin") {
@@ -43,7 +43,7 @@ pub(super) fn runtime(text: Text, content: &[u8], path: &str) -> Option<Runtime>
             let version = json.get("cuda")?.get("version")?.as_str()?;
             (RuntimeKind::Cuda, Version::parse(version)?)
         }
-        Text::CudaText => {
+        Text::CudaPlain => {
             let rest = content.trim().strip_prefix("CUDA Version ")?;
             (RuntimeKind::Cuda, Version::leading(rest)?)
         }
@@ -100,7 +100,7 @@ mod tests {
         let json = br#"{"cuda":{"name":"CUDA SDK","version":"12.4.1"}}"#;
         let found = runtime(of(path).unwrap(), json, path).unwrap();
         assert_eq!(found.version, Version::of(&[12, 4, 1]));
-        let found = runtime(Text::CudaText, b"CUDA Version 10.1.243\n", "x").unwrap();
+        let found = runtime(Text::CudaPlain, b"CUDA Version 10.1.243\n", "x").unwrap();
         assert_eq!(found.version, Version::of(&[10, 1, 243]));
         let found = runtime(
             of("/opt/rocm-6.1.0/.info/version").unwrap(),

@@ -16,7 +16,8 @@ const HEADER: u64 = 16;
 const ENTRY: usize = 64;
 /// The greatest.
 const ENTRY_MAX: u64 = 4096;
-/// Taken of PTX: the target is in its first lines.
+/// Taken of an entry's payload: the target of PTX is in its first lines, and code of the processor's
+/// linker that has no function in it is shorter.
 const TAKEN: u64 = 2048;
 /// Entries in one container.
 const MAX_ENTRIES: u32 = 1 << 16;
@@ -75,7 +76,7 @@ impl Walk {
         let Some(end) = self.end else {
             return usize::try_from(HEADER).unwrap_or(16);
         };
-        let text = entry(&self.held).filter(|_| self.held.starts_with(&KIND_PTX.to_le_bytes()));
+        let text = entry(&self.held);
         let wanted = text.map_or(ENTRY as u64, |(_, length)| {
             let header = u32_at(&self.held, 4).map_or(0, u64::from);
             length.min(header + TAKEN).min(end.saturating_sub(self.at))
@@ -131,8 +132,11 @@ fn entry(bytes: &[u8]) -> Option<(Option<NvidiaTarget>, u64)> {
     if !(is_ptx || kind == 2 || kind == 0x10) || arch == 0 || arch > 9999 {
         return Some((None, length));
     }
-    let text = bytes
-        .get(usize::try_from(header).ok()?..)
+    let content = bytes.get(usize::try_from(header).ok()?..);
+    if content.is_some_and(|content| !is_ptx && is_empty(content, payload)) {
+        return Some((None, length));
+    }
+    let text = content
         .filter(|_| is_ptx)
         .and_then(|payload| ptx_text(payload, u64_at(bytes, 40)?));
     let (suffix, stated) = match &text {
@@ -151,6 +155,17 @@ fn entry(bytes: &[u8]) -> Option<(Option<NvidiaTarget>, u64)> {
         }),
         length,
     ))
+}
+
+/// Whether machine code has no function in it: linking with nvcc leaves such a piece for the default
+/// target in libraries that have no device code at all.
+fn is_empty(content: &[u8], payload: u64) -> bool {
+    let whole = usize::try_from(payload)
+        .ok()
+        .and_then(|length| content.get(..length));
+    whole.is_some_and(|whole| {
+        whole.starts_with(b"\x7fELF") && !whole.windows(6).any(|part| part == b".text.")
+    })
 }
 
 /// The target of a cubin that stands alone, by `e_flags`: the low byte in files of older toolkits, the

@@ -58,6 +58,17 @@ fn a_container_that_is_cut_is_said_to_be_unread() {
 }
 
 #[test]
+fn machine_code_without_a_function_asks_for_nothing() {
+    let file = fatbin(&[
+        (false, 52, 0, b"\x7fELF.shstrtab"),
+        (false, 80, 0, b"\x7fELF.text.f"),
+    ]);
+    for size in [8, 64, 4096] {
+        assert_eq!(names(&scan(&file, size)), ["sm_80 @0"], "{size}");
+    }
+}
+
+#[test]
 fn ptx_that_is_compressed_states_its_target() {
     // An LZ4 block of literals alone: the lengths are above 15, so that they take further bytes.
     let mut block = vec![0xf0, u8::try_from(PTX.len() - 15).unwrap()];
