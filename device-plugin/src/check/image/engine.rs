@@ -137,3 +137,82 @@ fn status(answer: &mut BufReader<UnixStream>) -> io::Result<u16> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    /// Answers one request with `answer`; what was asked, and what the client made of it.
+    fn exchange(reference: &str, answer: &[u8]) -> (String, Result<Vec<u8>, ImageError>) {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("s");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let answer = answer.to_vec();
+        let server = thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream);
+            let mut asked = String::new();
+            while !asked.ends_with("\r\n\r\n") {
+                assert!(lines.read_line(&mut asked).unwrap() > 0);
+            }
+            // A client that has read enough hangs up.
+            let _ = lines.get_mut().write_all(&answer);
+            asked
+        });
+        let sent = Request::new(&socket, reference).unwrap().send();
+        let body = sent.map(|mut body| {
+            let mut bytes = Vec::new();
+            body.read_to_end(&mut bytes).unwrap();
+            bytes
+        });
+        (server.join().unwrap(), body)
+    }
+
+    #[test]
+    fn the_body_is_what_comes_behind_the_header() {
+        let (asked, body) = exchange("a/b:1", b"HTTP/1.0 200 OK\r\nX: y\r\n\r\nbody\r\n\r\n");
+        assert!(
+            asked.starts_with("GET /images/a/b:1/get HTTP/1.0\r\n"),
+            "{asked}"
+        );
+        assert_eq!(body.unwrap(), b"body\r\n\r\n");
+    }
+
+    #[test]
+    fn odd_answers_are_errors() {
+        let endless = [b'a'; 100_000];
+        for answer in [
+            &b""[..],
+            b"HTTP/1.0 2",
+            b"HTTP/1.0 200 OK\r\n",
+            b"SSH-2.0\r\n\r\n",
+            &endless,
+        ] {
+            let (_, body) = exchange("a", answer);
+            assert!(matches!(body.unwrap_err(), ImageError::Io { .. }));
+        }
+        let (_, body) = exchange(
+            "a",
+            b"HTTP/1.1 404 Not Found\r\n\r\n{\"message\":\"no such\"}",
+        );
+        let error = body.unwrap_err();
+        assert!(matches!(&error, ImageError::Absent { why, .. } if why.contains("no such")));
+        let (_, body) = exchange("a", b"HTTP/1.1 500 Oh\r\n\r\nbad");
+        assert!(body.unwrap_err().to_string().contains("500: bad"));
+        let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+        assert!(exchange("a", chunked).1.is_err());
+    }
+
+    #[test]
+    fn no_name_leads_to_another_request() {
+        for reference in ["a b", "a\r\nX: y", "../x", "a?b", "a#b", "a%2e"] {
+            assert!(
+                Request::new(Path::new("/s"), reference).is_err(),
+                "{reference:?}"
+            );
+        }
+        assert!(Request::new(Path::new("/s"), &"0a".repeat(32)).is_ok());
+    }
+}
