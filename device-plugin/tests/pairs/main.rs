@@ -4,6 +4,11 @@
 //! Pairs of real packages run where `DUNNAGE_PIECES` names the folder that
 //! `tests/setup/check-pieces.sh` filled; the others always run.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot build what it needs has failed"
+)]
+
 #[path = "../images/build.rs"]
 #[expect(dead_code, reason = "the tests of images use the rest")]
 mod build;
