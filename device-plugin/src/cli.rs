@@ -6,6 +6,7 @@
 
 use crate::commands::bundle::BundleArgs;
 use crate::commands::cdi::CdiArgs;
+use crate::commands::check::CheckArgs;
 use crate::commands::compose::ComposeArgs;
 use crate::commands::docker::DockerArgs;
 use crate::commands::nomad::NomadArgs;
@@ -33,6 +34,8 @@ pub enum DevicesCommand {
     List,
     /// Write CDI specifications, by which engines give devices to containers
     Cdi(CdiArgs),
+    /// Say whether an image can work with this host, before anything starts
+    Check(CheckArgs),
     /// Show the options of docker run, podman run and ctr run that give devices
     Docker(DockerArgs),
     /// Show what to paste into a compose file

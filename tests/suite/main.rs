@@ -5,6 +5,7 @@
 
 mod blame;
 mod cdi_referee;
+mod check;
 mod commands;
 mod conservation;
 mod cost;

@@ -1,3 +1,141 @@
-//! Whether an image can work with this host.
+//! Whether an image can work with this host, before anything starts.
+//!
+//! `image -> facts`, `host -> facts`, and pure clauses that compare the two. What an image holds does
+//! not change with its digest, so that its facts are kept ([`cache`]); the host is read each time.
 
+mod artifact;
+pub mod cache;
+pub mod clauses;
+mod document;
+pub mod facts;
+pub mod host;
 pub mod image;
+pub mod machine;
+#[cfg(test)]
+mod testing;
+pub mod version;
+
+use clauses::{Outcome, Verdict};
+use dunnage_host::HostRoot;
+use dunnage_inventory::Inventory;
+use dunnage_model::document::CompatibilityDocument;
+use dunnage_model::gap::Gap;
+use facts::{Collector, ImageFacts};
+use host::HostFacts;
+use image::{ImageError, Source};
+use std::path::PathBuf;
+
+/// What can be chosen.
+#[derive(Clone, Debug)]
+pub struct CheckOptions {
+    /// The device to ask about, by any of its names; absent for whichever answers best.
+    pub device: Option<String>,
+    /// The platform to choose from an index: `linux/arm64`.
+    pub platform: Option<String>,
+    /// The folder of the host that NVIDIA's driver is installed in.
+    pub driver_root: PathBuf,
+    /// Where facts of images are kept; absent to keep none.
+    pub cache: Option<PathBuf>,
+}
+
+impl Default for CheckOptions {
+    fn default() -> CheckOptions {
+        CheckOptions {
+            device: None,
+            platform: None,
+            driver_root: PathBuf::from("/"),
+            cache: None,
+        }
+    }
+}
+
+/// Why there is no answer at all.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The image cannot be read.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// There is no such device.
+    #[error("no device is called {0:?}: `devices list` shows those there are")]
+    NoSuchDevice(String),
+}
+
+/// Checks an image against a host.
+///
+/// # Errors
+/// An image that cannot be read, or a device that is not there.
+pub fn check(
+    host: &HostRoot,
+    inventory: &Inventory,
+    source: &Source,
+    options: &CheckOptions,
+) -> Result<CompatibilityDocument, CheckError> {
+    let device = match &options.device {
+        Some(name) => Some(
+            inventory
+                .find(name)
+                .ok_or_else(|| CheckError::NoSuchDevice(name.clone()))?,
+        ),
+        None => None,
+    };
+    let image = image::open(source, options.platform.as_deref())?;
+    let meta = image.meta().clone();
+    let key = options
+        .cache
+        .as_deref()
+        .and_then(|folder| cache::Entry::of(folder, source, &meta));
+    let kept = key.as_ref().and_then(cache::Entry::read);
+    let (mut facts, mut gaps) = match kept {
+        Some(facts) => (facts, Vec::new()),
+        None => {
+            let mut collector = Collector::new(&meta);
+            let walked = image.walk(&mut collector)?;
+            let facts = collector.finish();
+            // What was read in part may read whole another time.
+            if let Some(key) = key.filter(|_| walked.gaps.is_empty()) {
+                key.write(&facts);
+            }
+            (facts, walked.gaps)
+        }
+    };
+    // Artifacts may be attached at any time after the image was made.
+    let (attached, unread) = artifact::find(source, &meta);
+    facts.nfd = attached;
+    gaps.extend(unread);
+    let here = HostFacts::read(host, inventory, &facts, &options.driver_root);
+    let mut outcome = clauses::compare(&facts, &here, inventory, device);
+    add_gaps(&mut outcome, &gaps);
+    gaps.extend(inventory.gaps.iter().cloned());
+    Ok(document::of(&meta, &facts, &here, &outcome, &gaps))
+}
+
+/// An image that was read in part may hold what was not seen.
+fn add_gaps(outcome: &mut Outcome<'_>, gaps: &[Gap]) {
+    if let Some(gap) = gaps.first() {
+        let mut clause = clauses::Clause::new("the whole image readable");
+        clause.there = Some(format!("{}: {}", gap.what, gap.why));
+        clause.remedy = Some("fetch the image again".to_owned());
+        outcome.clauses.push(clause);
+    }
+}
+
+/// The answer of a document.
+#[must_use]
+pub fn verdict_of(document: &CompatibilityDocument) -> Verdict {
+    match &*document.verdict {
+        "yes" => Verdict::Yes,
+        "no" => Verdict::No,
+        _ => Verdict::Unknown,
+    }
+}
+
+/// The facts of an image, without a host: for tests and measurements.
+///
+/// # Errors
+/// An image that cannot be read.
+pub fn facts_of(source: &Source, platform: Option<&str>) -> Result<ImageFacts, ImageError> {
+    let image = image::open(source, platform)?;
+    let mut collector = Collector::new(image.meta());
+    image.walk(&mut collector)?;
+    Ok(collector.finish())
+}

@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod cdi;
+pub mod check;
 pub mod compose;
 pub mod docker;
 mod given;
@@ -63,6 +64,7 @@ pub fn run(context: &Context, args: &DevicesArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
         None | Some(DevicesCommand::List) => list::run(context),
         Some(DevicesCommand::Cdi(args)) => cdi::run(context, args),
+        Some(DevicesCommand::Check(args)) => check::run(context, args),
         Some(DevicesCommand::Docker(args)) => docker::run(context, args),
         Some(DevicesCommand::Compose(args)) => compose::run(context, args),
         Some(DevicesCommand::Swarm(args)) => swarm::run(context, args),

@@ -8,6 +8,7 @@
 //! Every document can be read back, unknown fields being passed over.
 
 mod blame;
+mod check;
 #[cfg(test)]
 mod contract;
 mod devices;
@@ -19,6 +20,10 @@ mod time;
 pub use blame::{
     BlameDocument, BlamedDocument, ClearedDocument, CulpritDocument, FactValue, HarmDocument,
     VerdictDocument, WaitDocument,
+};
+pub use check::{
+    CheckedDeviceDocument, CheckedHostDocument, ClauseDocument, CompatibilityDocument,
+    ImageDocument,
 };
 pub use devices::{
     CdiDocument, DeviceProcessDocument, DevicesDocument, DriverDocument, LinkDocument,
