@@ -1,47 +1,29 @@
 #!/bin/bash
 # Fetches the packages that the pairs of device-plugin/tests/pairs are made from, and unpacks each into
-# a folder of its own: check-pieces.sh FOLDER (below ~/.cache/dunnage). Debian's packages come through
-# a private apt configuration with its non-free component, Python's through pip. Nothing is installed.
+# a folder of its own: check-pieces.sh FOLDER (below ~/.cache/dunnage). Debian's packages come with
+# its non-free component, Python's through pip. Nothing is installed.
 set -euo pipefail
+# shellcheck source=tests/setup/debian-suite.sh
+. "$(dirname "${BASH_SOURCE[0]}")/debian-suite.sh"
 folder=${1:?the folder to fill}
 mkdir -p "$folder"
 cd "$folder"
-mkdir -p apt debs wheels unpacked
-
-suite() {
-  local state=$PWD/apt/$1
-  mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
-  : >"$state/status"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $1 main non-free" >"$state/sources.list"
-  cat >"$state/conf" <<END
-Dir::State "$state";
-Dir::State::status "$state/status";
-Dir::State::lists "$state/lists";
-Dir::Cache "$state/cache";
-Dir::Etc::sourcelist "$state/sources.list";
-Dir::Etc::sourceparts "-";
-Dir::Etc::main "-";
-APT::Sandbox::User "root";
-END
-}
+mkdir -p wheels unpacked
 
 # deb SUITE PACKAGE...: unpacked/SUITE-PACKAGE
 deb() {
-  local suite=$1 package
+  local suite=$1 package missing=()
   shift
-  for package; do
-    [ -d "unpacked/$suite-$package" ] && continue
-    if [ ! -e "apt/$suite/updated" ]; then
-      suite "$suite"
-      APT_CONFIG=apt/$suite/conf apt-get update -qq
-      touch "apt/$suite/updated"
-    fi
-    mkdir -p "debs/$suite"
-    (cd "debs/$suite" && APT_CONFIG=../../apt/$suite/conf apt-get download -qq "$package")
+  for package; do [ -d "unpacked/$suite-$package" ] || missing+=("$package"); done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  rm -rf debs
+  download_packages "$suite" debs "${missing[@]}"
+  for package in "${missing[@]}"; do
     rm -rf draft
-    dpkg -x debs/"$suite/$package"_*.deb draft
+    dpkg -x debs/"$package"_*.deb draft
     mv draft "unpacked/$suite-$package"
   done
+  rm -rf debs
 }
 
 # wheel PACKAGE VERSION: unpacked/wheel-PACKAGE-VERSION, with - of the name as _

@@ -76,3 +76,25 @@ need_rust_components() {
     echo "Installing rustfmt and clippy with rustup"
     rustup component add rustfmt clippy
 }
+
+# Leaves a Go in PATH that can fetch the toolchain that a module asks for (1.21 and later): the one that
+# is there, else Debian 13's, unpacked into the cache. Only referees of the tests are built with it.
+need_go() {
+    local version folder
+    version=$(go env GOVERSION 2>/dev/null | sed 's/^go//') || true
+    [ -n "$version" ] && [ "$(printf '%s\n' 1.21 "$version" | sort -V | head -n 1)" = 1.21 ] && return 0
+    folder=${XDG_CACHE_HOME:-$HOME/.cache}/dunnage/go
+    if [ ! -e "$folder/.complete" ]; then
+        echo "Unpacking Debian 13's Go into $folder"
+        # shellcheck source=tests/setup/debian-suite.sh
+        . tests/setup/debian-suite.sh
+        rm -rf "$folder" "$folder.debs"
+        mkdir -p "$folder"
+        download_packages trixie "$folder.debs" golang-1.24-go golang-1.24-src
+        for package in "$folder.debs"/*.deb; do dpkg -x "$package" "$folder"; done
+        rm -rf "$folder.debs"
+        touch "$folder/.complete"
+    fi
+    export GOROOT=$folder/usr/lib/go-1.24 GOTOOLCHAIN=auto
+    PATH=$GOROOT/bin:$PATH
+}

@@ -6,37 +6,20 @@
 # ~/.cache/dunnage; remove them to get newer ones.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/setup/debian-suite.sh
+. "$here/debian-suite.sh"
 sources=$(cd "$here/../kmod" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/dunnage
 kernel=$cache/vm/devices-kernel
 packages=$cache/kmods/packages
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 mkdir -p "$cache/vm" "$cache/kmods"
 
 say() { echo "kmods.sh: $*" >&2; }
 
-# An apt of its own, so that the machine's knows nothing of backports.
-private_apt() {
-    local state=$cache/kmods/apt
-    [ -f "$keyring" ] || { say "needs Debian's keyring, $keyring"; return 1; }
-    mkdir -p "$state"/{lists/partial,cache/archives/partial,parts}
-    echo "deb [signed-by=$keyring] http://deb.debian.org/debian bookworm-backports main" >"$state/sources.list"
-    cat >"$state/apt.conf" <<END
-Dir::State::Lists "$state/lists";
-Dir::Cache "$state/cache";
-Dir::Etc::SourceList "$state/sources.list";
-Dir::Etc::SourceParts "$state/parts";
-Dir::Etc::PreferencesParts "$state/parts";
-APT::Sandbox::User "root";
-END
-    export APT_CONFIG=$state/apt.conf
-}
-
 # All of one version, in one go: modules fit the kernel whose headers they were built with.
 download() {
     local image version part=$packages.part
-    private_apt
-    apt-get -qq update
+    use_suite bookworm-backports
     image=$(apt-cache depends linux-image-amd64 | awk '/Depends: linux-image-6\.12/ {print $2; exit}')
     [ -n "$image" ] || { say "bookworm-backports has no kernel 6.12 any more"; return 1; }
     version=${image#linux-image-}

@@ -9,6 +9,8 @@
 #
 # Left out for their size: libnvoptix1 and libnvidia-rtcore, 240 MB a branch.
 set -euo pipefail
+# shellcheck source=tests/setup/debian-suite.sh
+. "$(dirname "${BASH_SOURCE[0]}")/debian-suite.sh"
 branch=${1:?usage: nvidia-driver.sh 470|535|550}
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/dunnage/nvidia
 tree=$cache/$branch
@@ -39,34 +41,11 @@ case $branch in
 *) echo "nvidia-driver.sh: no branch $branch; there are 470, 535 and 550" >&2; exit 2 ;;
 esac
 
-# ---- packages: downloaded with a configuration of their own ---------------------------------------
-
-apt=$cache/apt-$suite
-mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/parts"
-keys=/usr/share/keyrings/debian-archive-keyring.gpg
-[ -e "$keys" ] || { echo "nvidia-driver.sh: install the package debian-archive-keyring" >&2; exit 1; }
-echo "deb [signed-by=$keys arch=amd64] ${DEBIAN_MIRROR:-http://deb.debian.org/debian} $suite main contrib non-free non-free-firmware" \
-    >"$apt/sources.list"
-cat >"$apt/apt.conf" <<EOF
-Dir::Etc::SourceList "$apt/sources.list";
-Dir::Etc::SourceParts "$apt/parts";
-Dir::State::Lists "$apt/lists";
-Dir::State::Status "/dev/null";
-Dir::Cache "$apt/cache";
-APT::Architecture "amd64";
-APT::Architectures "amd64";
-APT::Sandbox::User "root";
-Acquire::Languages "none";
-Acquire::Retries "3";
-EOF
-export APT_CONFIG=$apt/apt.conf
 part=$tree.part
-rm -rf "$part" && mkdir -p "$part/debs"
+rm -rf "$part"
 echo "nvidia-driver.sh: downloading branch $branch from Debian $suite" >&2
-[ -e "$apt/.updated" ] || apt-get -qq update >&2
-touch "$apt/.updated"
 # shellcheck disable=SC2086 # a list of words
-(cd "$part/debs" && apt-get -qq download $packages $common >&2)
+download_packages "$suite" "$part/debs" $packages $common
 for package in "$part"/debs/*.deb; do dpkg -x "$package" "$part"; done
 rm -rf "$part/debs"
 # A system of today has one /usr; packages before it have a /lib of their own.

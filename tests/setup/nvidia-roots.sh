@@ -13,6 +13,8 @@
 set -euo pipefail
 kind=${1:?usage: nvidia-roots.sh debian|ubuntu|distroless|redhat|alpine}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/setup/debian-suite.sh
+. "$here/debian-suite.sh"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/dunnage/nvidia
 root=$cache/root-$kind
 [ -e "$root/.complete" ] && { echo "$root"; exit 0; }
@@ -20,26 +22,14 @@ part=$root.part
 rm -rf "$part"
 mkdir -p "$part"
 
-# unpack SUITE FOLDER PACKAGE...: downloads packages with a configuration of their own, and unpacks them.
+# unpack SUITE[/ARCHITECTURE] FOLDER PACKAGE...
 unpack() {
-    local suite=$1 folder=$2 apt=$cache/apt-roots-$1 package
+    local suite=$1 folder=$2 debs=$cache/root-debs package
     shift 2
-    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/parts" "$apt/debs"
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg arch=amd64,i386] ${DEBIAN_MIRROR:-http://deb.debian.org/debian} $suite main" \
-        >"$apt/sources.list"
-    printf '%s\n' "Dir::Etc::SourceList \"$apt/sources.list\";" "Dir::Etc::SourceParts \"$apt/parts\";" \
-        "Dir::State::Lists \"$apt/lists\";" 'Dir::State::Status "/dev/null";' "Dir::Cache \"$apt/cache\";" \
-        'APT::Architecture "amd64";' 'APT::Architectures { "amd64"; "i386"; };' \
-        'APT::Sandbox::User "root";' 'Acquire::Languages "none";' 'Acquire::Retries "3";' >"$apt/apt.conf"
-    (
-        export APT_CONFIG=$apt/apt.conf
-        [ -e "$apt/.updated" ] || apt-get -qq update >&2
-        touch "$apt/.updated"
-        cd "$apt/debs"
-        rm -f -- *.deb
-        apt-get -qq download "$@" >&2
-    )
-    for package in "$apt"/debs/*.deb; do dpkg -x "$package" "$folder"; done
+    rm -rf "$debs"
+    download_packages "$suite" "$debs" "$@"
+    for package in "$debs"/*.deb; do dpkg -x "$package" "$folder"; done
+    rm -rf "$debs"
 }
 
 # One /usr: what packages still put beside it goes in.
@@ -97,7 +87,7 @@ case $kind in
 debian) unpack bookworm "$part" libc6 libc-bin libgcc-s1 libstdc++6 base-files dash && merge_usr && cached ;;
 ubuntu) unpack trixie "$part" libc6 libc-bin libgcc-s1 libstdc++6 base-files dash && merge_usr && cached ;;
 distroless) unpack bookworm "$part" libc6 ;;
-redhat) unpack bookworm "$part" libc6-amd64:i386 && merge_usr ;;
+redhat) unpack bookworm/i386 "$part" libc6-amd64:i386 && merge_usr ;;
 alpine) musl_and_gcompat ;;
 *) echo "nvidia-roots.sh: no root of kind $kind" >&2; exit 2 ;;
 esac

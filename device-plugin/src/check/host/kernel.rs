@@ -133,30 +133,10 @@ fn listed(host: &HostRoot, path: &str) -> BTreeSet<String> {
 
 /// The version of NVIDIA's module, as it says itself.
 fn nvidia(host: &HostRoot) -> Option<Module> {
-    let path = "/sys/module/nvidia/version";
-    if let Some(text) = host.fact(path)
-        && let Some(version) = Version::parse(&text)
-    {
-        let path = path.to_owned();
-        return Some(Module {
-            version,
-            text,
-            path,
-        });
-    }
-    let path = "/proc/driver/nvidia/version";
-    let line = host.fact(path)?;
-    // `NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.54.03  Tue Jun  6 22:20:39 UTC 2023`
-    let line = line
-        .lines()
-        .find(|line| line.starts_with("NVRM version:"))?;
-    let (text, version) = line.split_whitespace().find_map(|word| {
-        let version = Version::parse(word).filter(|version| version.len() >= 2)?;
-        Some((word.to_owned(), version))
-    })?;
+    let (text, path) = dunnage_inventory::families::nvidia::driver_version(host)?;
     Some(Module {
-        version,
+        version: Version::parse(&text)?,
         text,
-        path: path.to_owned(),
+        path: path.to_string_lossy().into_owned(),
     })
 }

@@ -7,6 +7,7 @@ use crate::check::facts::names;
 use crate::check::machine;
 use crate::check::version::Version;
 use dunnage_host::HostRoot;
+use dunnage_inventory::driver_files::libraries;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -43,8 +44,16 @@ pub(super) fn read(host: &HostRoot, root: &Path, wanted: &BTreeSet<String>, fact
         .nvidia_module
         .as_ref()
         .map(|module| module.text.clone());
+    // What the linker of the host itself finds comes first; a driver below another root has none.
+    let linked = (root == Path::new("/")).then(|| libraries(host));
+    let of_linker = |soname: &str| {
+        let path = &linked.as_ref()?.find(soname)?.path;
+        let file = host.locate(path).ok()?.metadata.is_file();
+        file.then(|| path.clone())
+    };
     for soname in wanted {
-        if let Some(path) = find(host, &folders, soname, module.as_deref())
+        if let Some(path) =
+            of_linker(soname).or_else(|| find(host, &folders, soname, module.as_deref()))
             && let Some(library) = look(host, &path)
         {
             facts.libraries.insert(soname.clone(), library);

@@ -130,12 +130,36 @@ GLOBAL int add_pair(u32 cpu, u32 table, u32 key, u64 time)
     return 1;
 }
 
-/* Charges at most `budget` of [low, high) to one pair. Returns what it charged. A function of its
- * own, so that the verifier need not follow its branches anew in each of the ring's intervals. */
-GLOBAL u64 charge_interval(u32 writer, u32 key, u64 low, u64 high, u64 budget)
+/* Intervals below this position have left the ring; FOLD leave it at a time. */
+INLINE u64 oldest_of(u64 position)
 {
-    struct cpu *here = bpf_map_lookup_elem(&cpus, &writer);
-    if (!here || high <= low)
+    u64 left = (position - 1) & ~(u64)(FOLD - 1);
+    return left > RING - FOLD ? left - (RING - FOLD) : 0;
+}
+
+/* Charges at most `budget` of what ran on the CPU `source`, so many intervals `back`: 0 is who runs now.
+ * Returns what it charged. A function of its own, so that the verifier need not follow its branches
+ * anew for each of the ring's intervals. */
+GLOBAL u64 charge_interval(u32 writer, u32 source, u32 victim, u32 back, u64 budget)
+{
+    struct cpu *here = bpf_map_lookup_elem(&cpus, &writer), *ran_on = bpf_map_lookup_elem(&cpus, &source);
+    if (!here || !ran_on)
+        return 0;
+    u64 high = here->until, low = ran_on->last, position = ran_on->position;
+    u32 owner = ran_on->current_owner;
+    if (back) {
+        u64 held = position ? position - oldest_of(position) : 0;
+        if (back > held)
+            return 0;
+        struct interval *interval = &ran_on->ring[(position - back) & (RING - 1)];
+        owner = interval->owner;
+        if (interval->end < high)
+            high = interval->end;
+        /* The oldest interval begins where the last stretch ends. */
+        low = back == held ? ran_on->stretches[ran_on->stretch & (STRETCHES - 1)].end
+                           : ran_on->ring[(position - back - 1) & (RING - 1)].end;
+    }
+    if (high <= low)
         return 0;
     u64 part = high - low;
     u64 cut_low = low > here->cut_start ? low : here->cut_start;
@@ -144,7 +168,7 @@ GLOBAL u64 charge_interval(u32 writer, u32 key, u64 low, u64 high, u64 budget)
         part -= cut_high - cut_low;
     if (part > budget)
         part = budget;
-    if (part && add_pair(writer, here->table, key, part))
+    if (part && add_pair(writer, here->table, victim << 16 | (owner & 0xffff), part))
         here->spilled += part;
     return part;
 }
@@ -181,35 +205,19 @@ GLOBAL u64 charge_stretch(u32 writer, u32 source, u32 at, u32 victim, u64 budget
     return part - left;
 }
 
-/* Intervals below this position have left the ring; FOLD leave it at a time. */
-INLINE u64 oldest_of(u64 position)
-{
-    u64 left = (position - 1) & ~(u64)(FOLD - 1);
-    return left > RING - FOLD ? left - (RING - FOLD) : 0;
-}
-
-/* Splits the last `budget` ns before `now` over who ran on the CPU `source`. Returns what is left. */
-GLOBAL u64 charge(u32 writer, u32 source, u32 victim, u64 now, u64 budget)
+/* Splits the last `budget` ns before `here->until` over who ran on the CPU `source`. Returns what is
+ * left. */
+GLOBAL u64 charge(u32 writer, u32 source, u32 victim, u64 budget)
 {
     struct cpu *ran_on = bpf_map_lookup_elem(&cpus, &source);
     if (!ran_on)
         return budget;
-    u64 high = now, low = ran_on->last, position = ran_on->position;
-    u64 held = position ? position - oldest_of(position) : 0;
-    u32 owner = ran_on->current_owner, stretch = ran_on->stretch;
     for (u32 i = 0; i <= RING; i++) {
-        budget -= charge_interval(writer, victim << 16 | (owner & 0xffff), low, high, budget);
+        budget -= charge_interval(writer, source, victim, i, budget);
         if (budget == 0)
             return 0;
-        if (i >= held)
-            break;
-        if (low < high)
-            high = low;
-        owner = ran_on->ring[(position - 1 - i) & (RING - 1)].owner;
-        /* The oldest interval begins where the last stretch ends. */
-        low = i + 1 == held ? ran_on->stretches[stretch & (STRETCHES - 1)].end
-                            : ran_on->ring[(position - 2 - i) & (RING - 1)].end;
     }
+    u32 stretch = ran_on->stretch;
     for (u32 i = 0; i < STRETCHES - 1; i++) {
         budget -= charge_stretch(writer, source, stretch - i, victim, budget);
         if (budget == 0)
@@ -231,7 +239,8 @@ struct waited {
 RARE void split_wait(struct cpu *here, struct total *victim_total, struct waited *waited)
 {
     here->spilled = 0;
-    victim_total->unexplained += charge(waited->writer, waited->source, waited->victim, waited->now, waited->length);
+    here->until = waited->now;
+    victim_total->unexplained += charge(waited->writer, waited->source, waited->victim, waited->length);
     victim_total->spilled += here->spilled;
 }
 
@@ -304,14 +313,19 @@ RARE u64 throttled_part(struct cpu *here, struct total *total, struct task *slot
     return part < wait ? part : wait;
 }
 
-/* Adds an interval that leaves the ring to the stretch being filled. */
-INLINE void add_to_stretch(struct cpu *cpu, struct interval *oldest)
+/* Adds an interval that leaves the ring of the CPU `id` to the stretch being filled. A function of its
+ * own, so that the verifier follows it once and not for each interval of each caller. */
+GLOBAL int add_to_stretch(u32 id, u32 place)
 {
+    struct cpu *cpu = bpf_map_lookup_elem(&cpus, &id);
+    if (!cpu)
+        return 0;
+    struct interval *oldest = &cpu->ring[place & (RING - 1)];
     u32 at = cpu->stretch & (STRETCHES - 1);
     struct stretch *stretch = &cpu->stretches[at];
     u64 from = stretch->end, until = oldest->end, owner = oldest->owner;
     if (until <= from)
-        return;
+        return 0;
     if (from - stretch->begun < STRETCH_NS) {
         for (u32 i = 0; i < STRETCH_OWNERS; i++) {
             if (stretch->ran[i].time && stretch->ran[i].owner != owner)
@@ -319,7 +333,7 @@ INLINE void add_to_stretch(struct cpu *cpu, struct interval *oldest)
             stretch->ran[i].owner = owner;
             stretch->ran[i].time += until - from;
             stretch->end = until;
-            return;
+            return 0;
         }
     }
     cpu->stretch++;
@@ -330,13 +344,15 @@ INLINE void add_to_stretch(struct cpu *cpu, struct interval *oldest)
     stretch->ran[0].time = until - from;
     stretch->begun = from;
     stretch->end = until;
+    return 0;
 }
 
 /* Makes room for FOLD intervals at `position`: the oldest ones leave the ring. */
-RARE void fold(struct cpu *cpu, u64 position)
+GLOBAL int fold(u32 id, u32 position)
 {
     for (u32 i = 0; i < FOLD; i++)
-        add_to_stretch(cpu, &cpu->ring[(position + i) & (RING - 1)]);
+        add_to_stretch(id, position + i);
+    return 0;
 }
 
 /* The CPU ran `owner` since its last switch, until `until`. */
@@ -349,7 +365,7 @@ INLINE void push(struct cpu *cpu, u32 id, u32 owner, u64 until)
     } else {
         struct interval *next = &cpu->ring[position & (RING - 1)];
         if (UNLIKELY((position & (FOLD - 1)) == 0 && position >= RING))
-            fold(cpu, position);
+            fold(id, position);
         next->end = until;
         next->owner = owner;
         cpu->position = position + 1;

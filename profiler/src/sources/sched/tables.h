@@ -75,7 +75,8 @@ struct cpu {
     u64 stretch;        /* stretches ever begun; the last one is being filled */
     struct interval ring[RING];
     struct stretch stretches[STRETCHES];
-    u64 rest_of_page[368];
+    u64 until;          /* scratch of one charge: when the wait ended */
+    u64 rest_of_page[367];
 };
 
 /* One element an owner and CPU: two cache lines, the first one for every switch. */
