@@ -112,15 +112,27 @@ fn run_words<'a>(first: &[&'a str], options: &'a [String], last: &[&'a str]) -> 
     words
 }
 
+/// The words by which a container runs the probe once and goes.
+fn see_words<'a>(options: &'a [String], arguments: &[&'a str]) -> Vec<&'a str> {
+    let mut last = vec!["see"];
+    last.extend_from_slice(arguments);
+    run_words(&["--rm"], options, &last)
+}
+
+/// The words by which the probe runs in a container that is there.
+fn exec_words<'a>(name: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+    let mut words = vec!["exec", name, INSIDE, "see"];
+    words.extend_from_slice(arguments);
+    words
+}
+
 impl Runs for DockerInside<'_> {
     fn name(&self) -> String {
         self.name.clone()
     }
 
     fn once(&self, options: &[String], arguments: &[&str]) -> Result<String> {
-        let mut last = vec!["see"];
-        last.extend_from_slice(arguments);
-        self.run(&run_words(&["--rm"], options, &last))
+        self.run(&see_words(options, arguments))
     }
 
     fn keep(&self, name: &str, options: &[String]) -> Result<()> {
@@ -130,9 +142,7 @@ impl Runs for DockerInside<'_> {
     }
 
     fn inside(&self, name: &str, arguments: &[&str]) -> Result<String> {
-        let mut words = vec!["exec", name, INSIDE, "see"];
-        words.extend_from_slice(arguments);
-        self.run(&words)
+        self.run(&exec_words(name, arguments))
     }
 
     fn disturb(&self, name: &str) -> Result<()> {
@@ -184,9 +194,7 @@ impl Runs for PodmanInside<'_> {
     }
 
     fn once(&self, options: &[String], arguments: &[&str]) -> Result<String> {
-        let mut last = vec!["see"];
-        last.extend_from_slice(arguments);
-        self.run(&run_words(&["--rm"], options, &last))
+        self.run(&see_words(options, arguments))
     }
 
     fn keep(&self, name: &str, options: &[String]) -> Result<()> {
@@ -196,9 +204,7 @@ impl Runs for PodmanInside<'_> {
     }
 
     fn inside(&self, name: &str, arguments: &[&str]) -> Result<String> {
-        let mut words = vec!["exec", name, INSIDE, "see"];
-        words.extend_from_slice(arguments);
-        self.run(&words)
+        self.run(&exec_words(name, arguments))
     }
 
     fn disturb(&self, name: &str) -> Result<()> {
