@@ -198,6 +198,9 @@ pub struct Device {
     pub health: Health,
     /// How many users at the same time.
     pub shares: Shares,
+    /// How many containers may have it at the same time, where the operator declared it
+    /// ([`crate::config::Sharing`]); schedulers that count give it so often. Absent: once.
+    pub slots: Option<u32>,
     /// For a part (MIG instance, partition, virtual function, port): the [`Device::id`] of the whole.
     pub parent: Option<String>,
     /// What only this family has: `afu_id`, `interface_id`, `mig.profile`, `wq.mode`. Names in lower
@@ -230,6 +233,7 @@ impl Device {
             memory: None,
             health: Health::Unknown("nothing tells its health".to_owned()),
             shares: Shares::Any,
+            slots: None,
             parent: None,
             attributes: BTreeMap::new(),
         }

@@ -52,6 +52,13 @@ fn scan_families(host: &HostRoot, config: &Config, families: &[&dyn Family]) -> 
         nodes.extend(of_family);
         inventory.gaps.extend(found.gaps);
     }
+    for device in &mut inventory.devices {
+        match config.slots(device) {
+            Ok(slots) => device.slots = slots,
+            // What cannot work is said, and the device is not shared.
+            Err(error) => inventory.gaps.push(Gap::new("sharing", error.to_string())),
+        }
+    }
     inventory
 }
 
@@ -84,6 +91,21 @@ mod tests {
                 gaps: vec![Gap::new(self.0, "a test")],
             }
         }
+    }
+
+    #[test]
+    fn what_the_operator_declares_is_with_the_device_or_a_gap() {
+        let declared = |slots: u32| {
+            let text = format!("[[sharing]]\ndevice = \"a\"\nslots = {slots}\n");
+            let config = Config::parse(&text).unwrap();
+            scan_families(
+                &HostRoot::new("/none"),
+                &config,
+                &[&Fixed("first", "a", "/dev/a")],
+            )
+        };
+        assert_eq!(declared(4).devices[0].slots, Some(4));
+        assert_eq!(declared(4).gaps.len(), 1);
     }
 
     #[test]

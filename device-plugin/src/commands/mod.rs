@@ -67,7 +67,7 @@ pub fn run(context: &Context, args: &DevicesArgs) -> anyhow::Result<ExitCode> {
         Some(DevicesCommand::Check(args)) => check::run(context, args),
         Some(DevicesCommand::Docker(args)) => docker::run(context, args),
         Some(DevicesCommand::Compose(args)) => compose::run(context, args),
-        Some(DevicesCommand::Swarm(args)) => swarm::run(context, args),
+        Some(DevicesCommand::Swarm(swarm)) => swarm::run(context, swarm, args.config.as_deref()),
         Some(DevicesCommand::Nomad(args)) => nomad::run(context, args),
         Some(DevicesCommand::Bundle(args)) => bundle::run(context, args),
         Some(DevicesCommand::Runtime(args)) => runtime::run(context, args),

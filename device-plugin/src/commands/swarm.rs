@@ -5,6 +5,7 @@ use crate::engines::swarm;
 use clap::Args;
 use dunnage_inventory::scan;
 use serde_json::json;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// What `devices swarm` takes.
@@ -19,10 +20,16 @@ pub struct SwarmArgs {
     program: String,
 }
 
-pub(super) fn run(context: &Context, args: &SwarmArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(
+    context: &Context,
+    args: &SwarmArgs,
+    config: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
     let inventory = scan(&context.host, &context.config);
     output::Gaps::default().say(&inventory.gaps);
-    let daemon = swarm::daemon(&inventory, &args.program);
+    // The daemon starts the runtime in a folder of its own.
+    let config = config.map(std::path::absolute).transpose()?;
+    let daemon = swarm::daemon(&inventory, &args.program, config.as_deref());
     if context.json {
         let document = json!({"schema": "dunnage.devices.swarm/1", "daemon": daemon});
         output::print_json(&document, false)?;

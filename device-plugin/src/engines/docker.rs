@@ -6,6 +6,7 @@
 
 use super::Wanted;
 use crate::offer::Edits;
+use std::path::Path;
 
 /// The options where the daemon reads CDI files. The groups are said beside: Docker (seen with 28.5)
 /// sets the process's user and groups after it has applied the CDI files, so that theirs are lost, and
@@ -68,10 +69,15 @@ pub(super) fn volume(mount: &crate::offer::Mount) -> String {
     )
 }
 
-/// What stands in daemon.json for the OCI runtime of this program.
+/// What stands in daemon.json for the OCI runtime of this program, which knows no other configuration
+/// than the one that it is told.
 #[must_use]
-pub fn runtime(program: &str) -> serde_json::Value {
-    serde_json::json!({ "dunnage": { "path": program, "runtimeArgs": ["runtime", "--"] } })
+pub fn runtime(program: &str, config: Option<&Path>) -> serde_json::Value {
+    let config = config.map(|path| format!("--config={}", path.display()));
+    let mut words = vec!["runtime".to_owned()];
+    words.extend(config);
+    words.push("--".to_owned());
+    serde_json::json!({ "dunnage": { "path": program, "runtimeArgs": words } })
 }
 
 #[cfg(test)]

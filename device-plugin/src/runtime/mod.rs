@@ -13,7 +13,7 @@ pub mod request;
 pub use command::{Call, parse};
 
 use crate::cdi::names;
-use crate::engines::bundle;
+use crate::engines::{bundle, swarm};
 use crate::offer::{self, Edits, OfferError, Options};
 use dunnage_host::{HostRoot, read_bounded};
 use dunnage_inventory::{Device, Inventory};
@@ -130,7 +130,13 @@ fn resolve<'i>(
     let mut devices: Vec<&Device> = Vec::new();
     for request in requests {
         for name in &request.names {
-            let found = names::resolve(name, inventory);
+            // Of a shared device Swarm counts slots.
+            let device = if request.by.starts_with(request::SWARM_PREFIX) {
+                swarm::without_slot(name)
+            } else {
+                name
+            };
+            let found = names::resolve(device, inventory);
             let fits = |device: &&Device| request.fits(device);
             if found.is_empty() || !found.iter().all(fits) {
                 return Err(RuntimeError::NoSuchDevice {

@@ -43,6 +43,7 @@ pub(super) fn device(
             Shares::One => SharesDocument::Count(1),
             Shares::UpTo(most) => SharesDocument::Count(most),
         },
+        slots: device.slots,
         parent: device.parent.clone(),
         attributes: device
             .attributes

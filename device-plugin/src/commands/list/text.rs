@@ -60,7 +60,16 @@ fn row(device: &ListedDeviceDocument) -> [String; 7] {
     ]
 }
 
+/// Who has it open, and how many may where that was declared.
 fn users(device: &ListedDeviceDocument) -> String {
+    let names = user_names(device);
+    match device.slots {
+        Some(slots) => format!("{names} (shared by {slots})"),
+        None => names,
+    }
+}
+
+fn user_names(device: &ListedDeviceDocument) -> String {
     match &device.users {
         None => "?".to_owned(),
         Some(users) if users.is_empty() => "-".to_owned(),

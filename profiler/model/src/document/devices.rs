@@ -85,6 +85,9 @@ pub struct ListedDeviceDocument {
     /// How many users it can have at the same time.
     #[serde(default)]
     pub shares: SharesDocument,
+    /// How many containers may have it at the same time, where the operator declared it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
     /// The id of the whole that it is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
