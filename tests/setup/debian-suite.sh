@@ -11,9 +11,11 @@ use_suite() {
     [ -e "$keyring" ] || { echo "debian-suite.sh: no $keyring: install debian-archive-keyring" >&2; return 1; }
     state=${XDG_CACHE_HOME:-$HOME/.cache}/dunnage/apt/$suite${architecture:+-$architecture}
     mkdir -p "$state"/{lists/partial,cache/archives/partial,parts}
-    # Debian's own machines name a mirror that is near them.
-    mirror=$(awk '/^URIs:/ && !/security/ {print $2; exit}' /etc/apt/sources.list.d/debian.sources 2>/dev/null || true)
-    echo "deb [signed-by=$keyring] ${mirror:-http://deb.debian.org/debian} $suite main contrib non-free non-free-firmware" \
+    # The mirror that the machine itself uses, which on a Debian is Debian's.
+    mirror=${DEBIAN_MIRROR:-$(cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null |
+        awk '/security/ {next} /^URIs:/ {print $2; exit} /^deb / {for (i = 2; i <= NF; i++) if ($i ~ /:\/\//) {print $i; exit}}')}
+    [ -n "$mirror" ] || { echo "debian-suite.sh: no Debian mirror known: name one in DEBIAN_MIRROR" >&2; return 1; }
+    echo "deb [signed-by=$keyring] $mirror $suite main contrib non-free non-free-firmware" \
         >"$state/sources.list"
     cat >"$state/apt.conf" <<END
 Dir::Etc::SourceList "$state/sources.list";

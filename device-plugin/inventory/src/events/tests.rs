@@ -1,3 +1,5 @@
+//! Tests of `events`.
+
 use super::*;
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,3 +1,5 @@
+//! Tests of `users`.
+
 use super::*;
 use crate::device::{Device, Kind};
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of `fresh`.
+
 use super::*;
 use crate::cdi::spec::{ContainerEdits, SpecDevice, SpecMount};
 use std::fs;

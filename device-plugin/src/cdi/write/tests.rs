@@ -1,3 +1,5 @@
+//! Tests of `write`.
+
 use super::*;
 use crate::cdi::spec::{ContainerEdits, SpecDevice};
 use std::os::unix::fs::{PermissionsExt, symlink};

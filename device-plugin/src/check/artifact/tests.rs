@@ -1,3 +1,5 @@
+//! Tests of `artifact`.
+
 use super::*;
 use sha2::{Digest, Sha256};
 use std::fs;

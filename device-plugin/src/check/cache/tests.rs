@@ -1,3 +1,5 @@
+//! Tests of `cache`.
+
 use super::*;
 use std::os::unix::fs::{PermissionsExt, symlink};
 

@@ -1,3 +1,5 @@
+//! Tests of `clauses`.
+
 use super::*;
 use crate::check::image::ImageMeta;
 use crate::check::testing::{elf::Elf, facts};

@@ -1,3 +1,5 @@
+//! Tests of `host`.
+
 use super::*;
 use crate::check::facts::Want;
 use crate::check::testing::elf::Elf;

@@ -1,3 +1,5 @@
+//! Tests of `nvidia`.
+
 use super::*;
 use dunnage_inventory::Kind;
 use dunnage_inventory::device::Access;

@@ -1,3 +1,5 @@
+//! Tests of `elf`.
+
 use super::*;
 use proptest::prelude::*;
 use std::fs;

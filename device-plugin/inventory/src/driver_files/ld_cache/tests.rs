@@ -1,3 +1,5 @@
+//! Tests of `ld_cache`.
+
 use super::*;
 use proptest::prelude::*;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! Tests of `nvidia`.
+
 use super::super::FileKind;
 use super::super::elf::tests::with_soname;
 use super::*;

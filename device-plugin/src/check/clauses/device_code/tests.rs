@@ -1,3 +1,5 @@
+//! Tests of `device_code`.
+
 use super::*;
 
 fn target(name: &str, ptx_version: u32) -> NvidiaTarget {

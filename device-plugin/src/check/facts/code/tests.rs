@@ -1,3 +1,5 @@
+//! Tests of `code`.
+
 use super::*;
 use crate::check::testing::elf::{bundle, fatbin};
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of `collect`.
+
 use super::*;
 use crate::check::testing::elf::Elf;
 use crate::check::testing::facts;

@@ -1,3 +1,5 @@
+//! Tests of `elf`.
+
 use super::*;
 use crate::check::testing::elf::Elf;
 use proptest::prelude::*;
