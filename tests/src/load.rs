@@ -54,14 +54,18 @@ pub fn static_program(source: &Path, built: &Path) -> Result<PathBuf> {
 
 /// The image archive with the load generator in it, for engines to load.
 pub fn image() -> Result<PathBuf> {
-    let program = program()?;
+    archive_with(IMAGE, &program()?)
+}
+
+/// The archive of an image that holds one program alone. Made where it is missing or older.
+pub fn archive_with(name: &str, program: &Path) -> Result<PathBuf> {
     let archive = program.with_file_name("image.tar");
-    if newer(&archive, &program) {
+    if newer(&archive, program) {
         return Ok(archive);
     }
     let output = Command::new(crate::script("image.sh"))
-        .arg(IMAGE)
-        .args([&program, &archive])
+        .arg(name)
+        .args([program, &archive])
         .output()?;
     ensure!(
         output.status.success(),

@@ -1,10 +1,9 @@
 //! The probe: what a container sees of devices, told from inside.
 
-use crate::load::{newer, static_program};
+use crate::load::{archive_with, static_program};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The name of the image in every engine.
 pub const IMAGE: &str = "localhost/dunnage-probe:1";
@@ -20,20 +19,7 @@ pub fn program() -> Result<PathBuf> {
 
 /// The image archive with the probe in it.
 pub fn image() -> Result<PathBuf> {
-    let program = program()?;
-    let archive = program.with_file_name("image.tar");
-    if !newer(&archive, &program) {
-        let output = Command::new(crate::script("image.sh"))
-            .arg(IMAGE)
-            .args([&program, &archive])
-            .output()?;
-        ensure!(
-            output.status.success(),
-            "tests/setup/image.sh: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    Ok(archive)
+    archive_with(IMAGE, &program()?)
 }
 
 /// What a probe saw.

@@ -2,21 +2,9 @@
 
 mod tree;
 
-use dunnage_inventory::{Config, Device, Health, Inventory, Kind, Role, scan};
+use dunnage_inventory::{Config, Device, Health, Kind, Role, scan};
 use std::path::Path;
-use tree::Tree;
-
-fn inventory(name: &str) -> Inventory {
-    scan(&Tree::load(name).host(), &Config::default())
-}
-
-fn of<'a>(inventory: &'a Inventory, family: &str) -> Vec<&'a Device> {
-    inventory
-        .devices
-        .iter()
-        .filter(|device| device.family == family)
-        .collect()
-}
+use tree::{Tree, inventory, of};
 
 fn attribute<'a>(device: &'a Device, name: &str) -> Option<&'a str> {
     device.attributes.get(name).map(String::as_str)

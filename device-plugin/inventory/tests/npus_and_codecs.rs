@@ -3,20 +3,8 @@
 
 mod tree;
 
-use dunnage_inventory::{Config, Device, Health, Inventory, Kind, Role, Shares, scan};
-use tree::Tree;
-
-fn inventory(name: &str) -> Inventory {
-    scan(&Tree::load(name).host(), &Config::default())
-}
-
-fn of<'a>(inventory: &'a Inventory, family: &str) -> Vec<&'a Device> {
-    inventory
-        .devices
-        .iter()
-        .filter(|device| device.family == family)
-        .collect()
-}
+use dunnage_inventory::{Config, Device, Health, Kind, Role, Shares, scan};
+use tree::{Tree, inventory, of};
 
 fn paths(device: &Device) -> Vec<(&str, Role)> {
     device

@@ -1,9 +1,9 @@
 //! `devices cdi`: CDI specifications, printed, written once, or kept fresh.
 
 use super::Context;
+use super::given::OfferArgs;
 use super::output::{Gaps, print_json, print_text, say};
 use crate::cdi::{Keeper, Report, Round, Spec, Store, default_directory, shadowed, specs};
-use crate::offer::Options;
 use anyhow::bail;
 use clap::Args;
 use dunnage_inventory::scan;
@@ -25,17 +25,8 @@ pub struct CdiArgs {
     #[arg(long)]
     pub watch: bool,
 
-    /// Where NVIDIA's driver is installed, as the host names it
-    #[arg(long, value_name = "DIR", default_value = "/")]
-    pub driver_root: PathBuf,
-
-    /// Where folders of links are kept that containers mount, as the host names it
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/dunnage/links")]
-    pub links_dir: PathBuf,
-
-    /// Give the nodes for administration too, such as /dev/dfl-fme.0
-    #[arg(long)]
-    pub management: bool,
+    #[command(flatten)]
+    offer: OfferArgs,
 
     /// Add no groups, for engines that know CDI up to 0.5.0 only, such as Podman 4.3
     #[arg(long)]
@@ -87,12 +78,7 @@ pub(super) fn run(context: &Context, args: &CdiArgs) -> anyhow::Result<ExitCode>
 
 /// The specifications of the host as it is now.
 fn make(context: &Context, args: &CdiArgs) -> (Vec<Spec>, Vec<Gap>) {
-    let options = Options {
-        driver_root: args.driver_root.clone(),
-        links_dir: args.links_dir.clone(),
-        management: args.management,
-        ..Options::default()
-    };
+    let options = args.offer.options();
     let inventory = scan(&context.host, &context.config);
     let (mut specs, missing) = specs(&context.host, &inventory, &options);
     if args.without_groups {
@@ -142,13 +128,10 @@ fn watched(context: &Context, args: &CdiArgs, folder: &Path) -> Vec<PathBuf> {
     if args.output.is_none() {
         watched.push(PathBuf::from("/etc/cdi"));
     }
-    if args.driver_root != Path::new("/") {
-        watched.push(args.driver_root.clone());
-        watched.extend(
-            LIBRARY_FOLDERS
-                .iter()
-                .map(|below| args.driver_root.join(below)),
-        );
+    let root = &args.offer.driver_root;
+    if root != Path::new("/") {
+        watched.push(root.clone());
+        watched.extend(LIBRARY_FOLDERS.iter().map(|below| root.join(below)));
     }
     watched
 }

@@ -30,7 +30,7 @@ pub(super) struct OfferArgs {
 
     /// Where NVIDIA's driver is installed, as the host names it
     #[arg(long, value_name = "DIR", default_value = "/")]
-    driver_root: PathBuf,
+    pub(super) driver_root: PathBuf,
 
     /// Where folders of links are kept that containers mount, as the host names it
     #[arg(long, value_name = "DIR", default_value = "/var/lib/dunnage/links")]

@@ -7,7 +7,8 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 
-const CANNOT_WRITE: &str = "cannot write to standard output";
+/// What is said where standard output takes nothing.
+pub const CANNOT_WRITE: &str = "cannot write to standard output";
 
 /// One line on standard error, with hostile text made visible.
 pub fn say(line: &str) {
@@ -38,7 +39,10 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// Writes `text` to standard output, at once.
-pub(super) fn print_text(text: &str) -> anyhow::Result<()> {
+///
+/// # Errors
+/// Where it cannot be written to.
+pub fn print_text(text: &str) -> anyhow::Result<()> {
     let mut out = stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
@@ -58,14 +62,14 @@ pub(super) fn print_json<D: Serialize>(document: &D, stream: bool) -> anyhow::Re
 
 /// Says each gap once.
 #[derive(Default)]
-pub(super) struct Gaps(BTreeSet<String>);
+pub struct Gaps(BTreeSet<String>);
 
 /// More different gaps than this say nothing new; a host that makes them up could go on forever.
 const MOST_GAPS: usize = 50;
 
 impl Gaps {
     /// Says those of `gaps` that were not said before.
-    pub(super) fn say(&mut self, gaps: &[Gap]) {
+    pub fn say(&mut self, gaps: &[Gap]) {
         for gap in gaps {
             let line = format!("{}: {}", gap.what, gap.why);
             if self.0.len() < MOST_GAPS && self.0.insert(line.clone()) {

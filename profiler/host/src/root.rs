@@ -131,7 +131,7 @@ impl HostRoot {
     /// checked.
     ///
     /// # Errors
-    /// As readlink(2); `EINVAL` where it is no link.
+    /// As readlink(2); where it is no link, `EINVAL` under `/` and `ENOENT` under another root.
     pub fn link(&self, absolute: impl AsRef<Path>) -> io::Result<PathBuf> {
         let absolute = absolute.as_ref();
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;

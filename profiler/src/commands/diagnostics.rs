@@ -2,11 +2,11 @@
 
 use super::is_dashboard;
 use crate::cli::{Cli, When};
-use dunnage_model::gap::Gap;
-use dunnage_profiler::sinks::{Colour, escaped};
-use std::collections::BTreeSet;
-use std::io::{IsTerminal, Write, stderr};
+use dunnage_profiler::sinks::Colour;
+use std::io::{IsTerminal, stderr};
 use tracing_subscriber::EnvFilter;
+
+pub(crate) use dunnage_device_plugin::commands::{Gaps, say};
 
 /// Sets up the diagnostics of all modules: warnings, and more with each `-v`. Other people's crates
 /// stay at warnings.
@@ -37,32 +37,5 @@ pub(super) fn colour(when: When) -> Colour {
         When::Auto => Colour::Auto,
         When::Always => Colour::Always,
         When::Never => Colour::Never,
-    }
-}
-
-/// One line on standard error, with hostile text made visible.
-pub(crate) fn say(line: &str) {
-    // Where standard error is closed there is nobody to tell.
-    let _ = writeln!(stderr(), "dunnage: {}", escaped(line));
-}
-
-/// Says each gap once.
-#[derive(Default)]
-pub(super) struct Gaps {
-    said: BTreeSet<String>,
-}
-
-/// More different gaps than this say nothing new; a host that makes them up could go on forever.
-const MOST_GAPS: usize = 50;
-
-impl Gaps {
-    /// Says those of `gaps` that were not said before.
-    pub(super) fn say(&mut self, gaps: &[Gap]) {
-        for gap in gaps {
-            let line = format!("{}: {}", gap.what, gap.why);
-            if self.said.len() < MOST_GAPS && self.said.insert(line.clone()) {
-                say(&line);
-            }
-        }
     }
 }

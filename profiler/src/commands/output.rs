@@ -8,10 +8,10 @@ use dunnage_profiler::sinks::json::{self, Layout};
 use dunnage_profiler::sinks::text::Page;
 use dunnage_profiler::sinks::{percent, seconds};
 use serde::Serialize;
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
-const CANNOT_WRITE: &str = "cannot write to standard output";
+pub(super) use dunnage_device_plugin::commands::{CANNOT_WRITE, print_text};
 
 /// One document a line in a stream and into pipes; indented where somebody looks at it.
 fn layout(watch: bool) -> Layout {
@@ -20,14 +20,6 @@ fn layout(watch: bool) -> Layout {
     } else {
         Layout::Line
     }
-}
-
-/// Writes `text` to standard output, at once.
-pub(super) fn print_text(text: &str) -> anyhow::Result<()> {
-    let mut out = stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .context(CANNOT_WRITE)
 }
 
 /// Writes one document to standard output, at once.

@@ -3,7 +3,7 @@
 use super::{Engine, Spec, once, run_options, said};
 use crate::keeper::{Keeper, own_folder};
 use anyhow::{Context, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
@@ -20,25 +20,30 @@ pub fn docker() -> Result<&'static Docker> {
     once(&PLACE, Docker::start)
 }
 
+/// The words of a daemon that keeps everything in `folder`.
+pub fn docker_daemon(folder: &Path, socket: &Path) -> Vec<String> {
+    let at = |name: &str| folder.join(name).display().to_string();
+    vec![
+        "dockerd".to_owned(),
+        // No bridge and no firewall rules: the containers need no network, the host keeps its own.
+        "--bridge=none".to_owned(),
+        "--iptables=false".to_owned(),
+        "--ip6tables=false".to_owned(),
+        // Also where systemd runs: the paths of that driver are covered by recorded fixtures.
+        "--exec-opt=native.cgroupdriver=cgroupfs".to_owned(),
+        format!("--data-root={}", at("data")),
+        format!("--exec-root={}", at("exec")),
+        format!("--pidfile={}", at("pid")),
+        format!("--host=unix://{}", socket.display()),
+    ]
+}
+
 impl Docker {
     /// Starts a daemon and gives it the image.
     pub fn start() -> Result<Docker> {
         let folder = own_folder("docker")?;
         let socket = folder.join("docker.sock");
-        let at = |name: &str| folder.join(name).display().to_string();
-        let command = [
-            "dockerd".to_owned(),
-            // No bridge and no firewall rules: the containers need no network, the host keeps its own.
-            "--bridge=none".to_owned(),
-            "--iptables=false".to_owned(),
-            "--ip6tables=false".to_owned(),
-            // Also where systemd runs: the paths of that driver are covered by recorded fixtures.
-            "--exec-opt=native.cgroupdriver=cgroupfs".to_owned(),
-            format!("--data-root={}", at("data")),
-            format!("--exec-root={}", at("exec")),
-            format!("--pidfile={}", at("pid")),
-            format!("--host=unix://{}", socket.display()),
-        ];
+        let command = docker_daemon(&folder, &socket);
         let keeper = Keeper::start(&folder, &command, &[], &socket)?;
         let docker = Docker { keeper, socket };
         docker

@@ -9,7 +9,7 @@ mod podman;
 mod runc;
 
 pub use containerd::{Containerd, containerd};
-pub use docker::{Docker, docker};
+pub use docker::{Docker, docker, docker_daemon};
 pub use podman::{Podman, SETTINGS as PODMAN_SETTINGS, podman, storage as podman_storage};
 pub use runc::{Runc, runc};
 

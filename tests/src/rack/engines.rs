@@ -61,21 +61,9 @@ impl<'r> DockerInside<'r> {
         let folder = own_folder(name)?;
         let socket = folder.join("docker.sock");
         let path = path_with(tree);
-        let at = |name: &str| folder.join(name).display().to_string();
         let mut command = rack.words();
-        command.extend([
-            "env".to_owned(),
-            format!("PATH={path}"),
-            "dockerd".to_owned(),
-            "--bridge=none".to_owned(),
-            "--iptables=false".to_owned(),
-            "--ip6tables=false".to_owned(),
-            "--exec-opt=native.cgroupdriver=cgroupfs".to_owned(),
-            format!("--data-root={}", at("data")),
-            format!("--exec-root={}", at("exec")),
-            format!("--pidfile={}", at("pid")),
-            format!("--host=unix://{}", socket.display()),
-        ]);
+        command.extend(["env".to_owned(), format!("PATH={path}")]);
+        command.extend(crate::engine::docker_daemon(&folder, &socket));
         command.extend_from_slice(options);
         let keeper = Keeper::start(&folder, &command, &[], &socket)?;
         let docker = DockerInside {

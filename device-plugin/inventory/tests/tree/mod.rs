@@ -20,10 +20,25 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 
 use dunnage_host::HostRoot;
+use dunnage_inventory::{Config, Device, Inventory, scan};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+
+/// What is found on the tree of that name.
+pub(crate) fn inventory(name: &str) -> Inventory {
+    scan(&Tree::load(name).host(), &Config::default())
+}
+
+/// Those of one family.
+pub(crate) fn of<'a>(inventory: &'a Inventory, family: &str) -> Vec<&'a Device> {
+    inventory
+        .devices
+        .iter()
+        .filter(|device| device.family == family)
+        .collect()
+}
 
 /// A tree on disk; it goes with the value.
 pub(crate) struct Tree {
