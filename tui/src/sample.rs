@@ -7,7 +7,7 @@ use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::{Bytes, Nanos};
 use dunnage_model::usage::{
     CpuClaim, CpuUse, DiskUse, LevelWeight, MemoryUse, NetworkUse, PartyUse, PartyWait,
-    PressureUse, WindowUse,
+    PressureUse, Stalls, WindowUse,
 };
 use dunnage_model::verdict::{Cause, Cleared, Coverage, Culprit, Judgement, Resource, Verdict};
 use std::collections::BTreeMap;
@@ -66,6 +66,7 @@ pub(crate) fn empty() -> Tick {
         },
         parties: Vec::new(),
         waits: None,
+        stalls: Stalls::default(),
         fidelity: Fidelity::Exact,
         gaps: Vec::new(),
     };

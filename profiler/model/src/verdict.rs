@@ -66,8 +66,8 @@ impl Cause {
     }
 }
 
-/// How well a resource was watched in the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How well a resource was watched in the window, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Coverage {
     /// Every event was accounted for.
     Exact,

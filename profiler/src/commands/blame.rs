@@ -28,7 +28,7 @@ const WANT: Want = Want {
 
 pub(super) fn run(global: &Global, args: &BlameArgs) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let mut session = Session::open(global, WANT)?;
+    let mut session = Session::open(global, WANT, true)?;
     session.say_notices();
     session.narrow_if_exact(Want::cpu());
     let victims = args.victim.as_deref().map(Victims::new);

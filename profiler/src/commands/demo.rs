@@ -33,7 +33,7 @@ struct DemoDocument<'a> {
 
 pub(super) fn run(global: &Global, args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let mut session = Session::open(global, Want::all())?;
+    let mut session = Session::open(global, Want::all(), false)?;
     session.say_notices();
     let options = DemoOptions {
         together: args.length,

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 pub(super) fn run(global: &Global, args: &PsArgs) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let mut session = Session::open(global, Want::all())?;
+    let mut session = Session::open(global, Want::all(), false)?;
     session.say_notices();
     loop {
         let judged = session.watch(args.length, &stop);

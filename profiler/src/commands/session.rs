@@ -36,13 +36,14 @@ pub(super) struct Session {
 
 impl Session {
     /// Starts watching; says once what cannot be watched.
-    pub(super) fn open(global: &Global, want: Want) -> anyhow::Result<Session> {
+    pub(super) fn open(global: &Global, want: Want, resources: bool) -> anyhow::Result<Session> {
         let root = HostRoot::new(&global.host_root);
         // Engines are asked while the eBPF programs load.
         let parties = Parties::open(&root, &parties_options(global));
         let options = CollectorOptions {
             want,
             ebpf: !global.no_ebpf,
+            resources,
             cpu_budget: global.cpu_budget,
         };
         let collector = Collector::open(&root, &options)

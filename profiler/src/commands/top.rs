@@ -27,7 +27,7 @@ pub(super) fn run(global: &Global) -> anyhow::Result<ExitCode> {
         );
     }
     // Said before the dashboard takes the terminal, and seen again after it.
-    let mut session = Session::open(global, Want::all())?;
+    let mut session = Session::open(global, Want::all(), true)?;
     session.say_notices();
     let mut feed = LiveFeed::start(session);
     dunnage_tui::run(&mut feed)?;

@@ -5,7 +5,7 @@ use super::{DemoOutcome, Seen, check};
 use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::Nanos;
-use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PartyWait, PressureUse, WindowUse};
+use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PartyWait, PressureUse, Stalls, WindowUse};
 use dunnage_model::verdict::{Cause, Cleared, Culprit, Judgement, Resource, Verdict};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -97,6 +97,7 @@ pub(super) fn right(folder: &str) -> (Truth, Seen) {
             used(party(folder, "bystander"), 4.99),
         ],
         waits: Some(vec![wait]),
+        stalls: Stalls::default(),
         fidelity: Fidelity::Exact,
         gaps: Vec::new(),
     };

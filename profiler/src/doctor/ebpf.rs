@@ -15,6 +15,7 @@ pub(super) fn ebpf_check(root: &HostRoot) -> Vec<Check> {
     let options = CollectorOptions {
         want: Want::all(),
         ebpf: true,
+        resources: true,
         cpu_budget: 1.0,
     };
     let collector = match Collector::open(root, &options) {

@@ -1,9 +1,11 @@
 //! Takes one window after another from all sources.
 
 use super::cgroup::{CgroupError, CgroupReader, Controller, Want};
-use super::lifecycle::{Lifecycle, Registry};
+use super::chain;
+use super::lifecycle::{Lifecycle, Registry, V1Hierarchy};
 use super::machine::MachineReader;
 use super::process::RootProcesses;
+use super::resources::{Context, Resources};
 use super::sched::{Budget, Names, Probe, SchedOptions};
 use super::sockets::Sockets;
 use crate::clock;
@@ -14,7 +16,8 @@ use aya::Btf;
 use dunnage_model::cpuset::CpuSet;
 use dunnage_model::gap::Gap;
 use dunnage_model::observation::{
-    CgroupLayout, CgroupReading, Host, Observation, Owner, SchedWindow, Snapshot, SocketTraffic,
+    CgroupLayout, CgroupReading, Host, Observation, Owner, ResourceWindows, SchedWindow, Snapshot,
+    SocketTraffic,
 };
 use dunnage_model::units::Nanos;
 use std::collections::HashSet;
@@ -39,6 +42,8 @@ pub struct CollectorOptions {
     pub want: Want,
     /// Load the eBPF sources.
     pub ebpf: bool,
+    /// Watch the resources other than run queues too: what `blame` judges and `ps` does not show.
+    pub resources: bool,
     /// What the exact accounting may cost: a share of the machine's CPU time, 0 to 1.
     pub cpu_budget: f64,
 }
@@ -53,6 +58,7 @@ pub struct Collector {
     sched: Option<Probe>,
     lifecycle: Option<Lifecycle>,
     sockets: Option<Sockets>,
+    resources: Resources,
     registry: Registry,
     notices: Vec<Gap>,
     /// Cgroups were made or removed in the last window.
@@ -65,6 +71,7 @@ struct Boundary {
     snapshot: Arc<Snapshot>,
     sched: Option<SchedWindow>,
     sockets: Option<Vec<SocketTraffic>>,
+    resources: ResourceWindows,
 }
 
 impl Collector {
@@ -85,7 +92,8 @@ impl Collector {
             sched: None,
             lifecycle: None,
             sockets: None,
-            registry: Registry::new(if v1_cpu { v1_hierarchy(root) } else { None }),
+            resources: Resources::default(),
+            registry: Registry::new(v1_hierarchies(root, &cgroups)),
             notices: Vec::new(),
             changed: true,
             last: None,
@@ -137,6 +145,18 @@ impl Collector {
             Err(error) => self
                 .notices
                 .push(Gap::new("names of short-lived cgroups", chain(&error))),
+        }
+        if options.resources {
+            let context = Context {
+                root,
+                mounts: self.cgroups.mounts(),
+                layout: self.cgroups.layout(),
+                btf: &btf,
+                cpus: sched.cpus,
+                v1_cpu: u32::from(v1_cpu),
+                v2_absent: u32::from(sched.v2_absent),
+            };
+            self.resources = Resources::open(&context, &mut self.notices);
         }
         let unified = self.cgroups.mounts().of(Controller::Unified);
         if options.want.network
@@ -201,6 +221,7 @@ impl Collector {
             snapshot: after,
             sched,
             sockets,
+            resources,
         } = self.boundary();
         self.last = Some(Arc::clone(&after));
         let mut gaps = after.gaps.clone();
@@ -211,6 +232,7 @@ impl Collector {
             after,
             sched,
             sockets,
+            resources,
             gaps,
         }
     }
@@ -223,6 +245,7 @@ impl Collector {
             .as_mut()
             .map(|probe| probe.window(&self.registry));
         let sockets = self.sockets.as_mut().map(Sockets::window);
+        let resources = self.resources.window(&self.registry);
         let (machine, mut gaps) = self.machine.read(self.want);
         let (cgroups, cgroup_gaps) = self.read_cgroups(sched.as_ref());
         gaps.extend(cgroup_gaps);
@@ -251,6 +274,7 @@ impl Collector {
             snapshot,
             sched,
             sockets,
+            resources,
         }
     }
 
@@ -300,21 +324,6 @@ const BTF: &str = "/sys/kernel/btf/vmlinux";
 /// What helps where the scheduling program was refused.
 const REMEDY: &str = "it needs CAP_BPF and CAP_PERFMON and a kernel with BTF (`dunnage doctor` says more); without it, blame is only correlated";
 
-/// An error with all its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text.lines().next().unwrap_or_default().to_owned()
-}
-
 /// How long the sweep that ended a window may itself have taken.
 fn last_sweep(last: &Snapshot) -> Nanos {
     // Some 20 us a cgroup on a slow machine, several times over.
@@ -339,13 +348,28 @@ fn possible_cpus(root: &HostRoot) -> Option<u32> {
         .map(|cpu| cpu + 1)
 }
 
-/// The number of the hierarchy with the `cpu` controller, from `/proc/cgroups` (cgroups(7)).
-fn v1_hierarchy(root: &HostRoot) -> Option<u32> {
-    let text = root.read("/proc/cgroups", 65_536).ok()?;
+/// The hierarchies of version 1 whose ids name owners, with their numbers in `/proc/cgroups`
+/// (cgroups(7)).
+fn v1_hierarchies(root: &HostRoot, cgroups: &CgroupReader) -> Vec<V1Hierarchy> {
+    let Ok(text) = root.read("/proc/cgroups", 65_536) else {
+        return Vec::new();
+    };
     let text = String::from_utf8_lossy(&text);
-    let mut fields = text
-        .lines()
-        .find_map(|line| line.strip_prefix("cpu\t"))?
-        .split_whitespace();
-    fields.next()?.parse().ok().filter(|number| *number != 0)
+    let number = |name: &str| -> Option<u32> {
+        let mut words = text.lines().map(str::split_whitespace);
+        words.find_map(|mut words| (words.next()? == name).then(|| words.next()?.parse().ok())?)
+    };
+    let named: [(Controller, &str, fn(u64) -> Owner); 3] = [
+        (Controller::Cpu, "cpu", Owner::V1),
+        (Controller::Blkio, "blkio", Owner::V1Blkio),
+        (Controller::Memory, "memory", Owner::V1Memory),
+    ];
+    named
+        .into_iter()
+        .filter(|(controller, ..)| cgroups.mounts().of(*controller).is_some())
+        .filter_map(|(_, name, owner)| {
+            let number = number(name).filter(|number| *number != 0)?;
+            Some(V1Hierarchy { number, owner })
+        })
+        .collect()
 }

@@ -12,7 +12,24 @@ pub mod sched;
 pub mod sockets;
 
 mod collector;
+mod owner;
+mod resources;
 mod tracepoint;
 
 pub use collector::{Collector, CollectorError, CollectorOptions};
 pub use tracepoint::AttachError;
+
+/// An error with all its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text.lines().next().unwrap_or_default().to_owned()
+}

@@ -100,7 +100,8 @@ fn rest(observation: &Observation, device: Device, parties: &[Counts]) -> Option
     Some(rest)
 }
 
-fn name(observation: &Observation, (major, minor): Device) -> Arc<str> {
+/// The kernel's name of a device, or its numbers.
+pub(super) fn name(observation: &Observation, (major, minor): Device) -> Arc<str> {
     let disks = observation.after.machine.disks.iter();
     let cgroups = observation
         .after

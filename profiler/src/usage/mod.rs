@@ -5,13 +5,14 @@
 //! - [`cpu`]: CPU time, adding up to what the kernel says was busy;
 //! - [`claims`]: weights, quotas, cpusets;
 //! - [`gauges`]: memory, pressure, processes; [`disk`]; [`network`];
-//! - [`waits`]: run-queue waits with blame.
+//! - [`waits`]: run-queue waits with blame; [`stalls`]: what was lost on the other resources.
 
 mod claims;
 mod cpu;
 mod disk;
 mod gauges;
 mod network;
+mod stalls;
 mod tree;
 mod waits;
 
@@ -19,7 +20,7 @@ use crate::parties::PartyLookup;
 use dunnage_model::observation::{Fidelity, Observation, Owner};
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::Nanos;
-use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PartyWait, PressureUse, WindowUse};
+use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PartyWait, PressureUse, Stalls, WindowUse};
 use rustc_hash::FxHashMap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,8 +45,13 @@ pub fn charge(observation: &Observation, parties: &dyn PartyLookup) -> WindowUse
         .sched
         .as_ref()
         .map(|sched| waits::rows(sched, &mut books));
+    let stalls = stalls::rows(observation, &tree, &mut books);
     let length = length(observation);
-    let (parties, waits) = books.close(&tree, waits);
+    let Closed {
+        parties,
+        waits,
+        stalls,
+    } = books.close(&tree, waits, stalls);
     let machine = &observation.after.machine;
     WindowUse {
         host: observation.host.clone(),
@@ -59,6 +65,7 @@ pub fn charge(observation: &Observation, parties: &dyn PartyLookup) -> WindowUse
         ),
         parties,
         waits,
+        stalls,
         fidelity: observation
             .sched
             .as_ref()
@@ -192,20 +199,35 @@ impl<'a> Books<'a> {
             Owner::Kernel => self.kernel,
             Owner::Unknown => self.account_of_nobody("unattributed"),
             Owner::RootCommand(_) => self.account_of_nobody("vanished processes"),
-            Owner::V2(_) | Owner::V1(_) => match tree.path_of(owner) {
-                Some(path) => self.account_of_cgroup(&path),
-                None => self.account_of_nobody("vanished cgroup"),
-            },
+            Owner::V2(_) | Owner::V1(_) | Owner::V1Blkio(_) | Owner::V1Memory(_) => {
+                match tree.path_of(owner) {
+                    Some(path) => self.account_of_cgroup(&path),
+                    None => self.account_of_nobody("vanished cgroup"),
+                }
+            }
         }
+    }
+
+    /// The account of an owner that a source of another resource told of, with the path or the
+    /// command that it told.
+    fn account_of(&mut self, owner: Owner, name: Option<&str>, tree: &Tree<'_>) -> usize {
+        if let Some(&index) = self.owners.get(&owner) {
+            return index;
+        }
+        let index = match (owner, name) {
+            (Owner::RootCommand(_), Some(command)) => self.account_of_command(command),
+            (Owner::RootCommand(_) | Owner::Kernel | Owner::Unknown, _) | (_, None) => {
+                self.account_of_owner(owner, tree)
+            }
+            (_, Some(path)) => self.account_of_cgroup(path),
+        };
+        self.owners.insert(owner, index);
+        index
     }
 
     /// Leaves out who is gone and neither used nor waited for anything, puts the parties in order,
     /// and lets the waits point at their new places.
-    fn close(
-        self,
-        tree: &Tree<'_>,
-        waits: Option<Vec<PartyWait>>,
-    ) -> (Vec<PartyUse>, Option<Vec<PartyWait>>) {
+    fn close(self, tree: &Tree<'_>, waits: Option<Vec<PartyWait>>, mut stalls: Stalls) -> Closed {
         let mut named = vec![false; self.parties.len()];
         for index in tree.owned().chain([self.kernel]) {
             mark(&mut named, index);
@@ -216,6 +238,7 @@ impl<'a> Books<'a> {
                 .iter()
                 .for_each(|&(culprit, _)| mark(&mut named, culprit));
         }
+        stalls.each_party(&mut |index| mark(&mut named, *index));
         let mut kept: Vec<(usize, PartyUse)> = self
             .parties
             .into_iter()
@@ -248,8 +271,21 @@ impl<'a> Books<'a> {
             rows.sort_by_key(|row| row.party);
             rows
         });
-        (kept.into_iter().map(|(_, party)| party).collect(), waits)
+        // Everybody whom the stalls name was kept.
+        stalls.each_party(&mut |index| *index = place(*index).unwrap_or(usize::MAX));
+        Closed {
+            parties: kept.into_iter().map(|(_, party)| party).collect(),
+            waits,
+            stalls,
+        }
     }
+}
+
+/// The books when they are closed: parties in order, and rows that point at them.
+struct Closed {
+    parties: Vec<PartyUse>,
+    waits: Option<Vec<PartyWait>>,
+    stalls: Stalls,
 }
 
 fn mark(named: &mut [bool], index: usize) {

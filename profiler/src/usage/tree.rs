@@ -113,8 +113,7 @@ impl<'a> Tree<'a> {
             let (before, after) = (&self.observation.before, &self.observation.after);
             let mut owners = FxHashMap::default();
             for cgroup in before.cgroups.iter().chain(&after.cgroups) {
-                owners.extend(cgroup.v2_id.map(|id| (Owner::V2(id), &cgroup.path)));
-                owners.extend(cgroup.v1_id.map(|id| (Owner::V1(id), &cgroup.path)));
+                owners.extend(cgroup.owners().map(|owner| (owner, &cgroup.path)));
             }
             owners
         });
@@ -135,7 +134,9 @@ impl<'a> Tree<'a> {
             .is_some_and(|place| match owner {
                 Owner::V2(id) => place.after.v2_id == Some(id),
                 Owner::V1(id) => place.after.v1_id == Some(id),
-                _ => true,
+                Owner::V1Blkio(id) => place.after.blkio_id == Some(id),
+                Owner::V1Memory(id) => place.after.memory_id == Some(id),
+                Owner::RootCommand(_) | Owner::Kernel | Owner::Unknown => true,
             });
         let mut at = if alive { own } else { self.above(path) };
         while let Some(place) = at.and_then(|index| self.places.get(index)) {

@@ -1,8 +1,11 @@
 //! 4. Use and blame -> who harms whom, and who is cleared. Pure, one file a resource.
 //!
-//! Each resource has a judge. A new verdict is a file (or a folder) and a line in [`JUDGES`].
+//! Each resource has a judge, or several. A new verdict is a file (or a folder) and a line in
+//! [`JUDGES`].
 
+mod accusation;
 mod cpu;
+mod words;
 
 use dunnage_model::usage::WindowUse;
 use dunnage_model::verdict::{Cause, Coverage, Judgement, Resource};
@@ -61,10 +64,9 @@ pub fn judge(window: &WindowUse) -> Judgement {
 pub fn coverage(window: &WindowUse) -> BTreeMap<Resource, Coverage> {
     let mut all: BTreeMap<Resource, Coverage> =
         RESOURCES.iter().map(|r| (*r, Coverage::None)).collect();
-    all.extend(
-        JUDGES
-            .iter()
-            .map(|judge| (judge.resource, (judge.coverage)(window))),
-    );
+    for judge in JUDGES {
+        let best = all.entry(judge.resource).or_insert(Coverage::None);
+        *best = (*best).min((judge.coverage)(window));
+    }
     all
 }

@@ -6,7 +6,8 @@ use crate::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
 use crate::party::{Party, PartyKind, Pod};
 use crate::units::{Bytes, Nanos};
 use crate::usage::{
-    CpuClaim, CpuUse, DiskUse, MemoryUse, NetworkUse, PartyUse, PartyWait, PressureUse, WindowUse,
+    CpuClaim, CpuUse, DiskUse, MemoryUse, NetworkUse, PartyUse, PartyWait, PressureUse, Stalls,
+    WindowUse,
 };
 use crate::verdict::{Cause, Cleared, Coverage, Culprit, Fact, Judgement, Resource, Verdict};
 use serde_json::{Value, json};
@@ -123,6 +124,7 @@ fn window() -> WindowUse {
             wakes: 60,
             p99: None,
         }]),
+        stalls: Stalls::default(),
         fidelity: Fidelity::Exact,
         gaps: vec![Gap::new("docker", "no answer")],
     }

@@ -3,7 +3,7 @@
 use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::Nanos;
-use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PressureUse, WindowUse};
+use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PressureUse, Stalls, WindowUse};
 use dunnage_model::verdict::{Cause, Cleared, Coverage, Culprit, Judgement, Resource, Verdict};
 use std::collections::BTreeMap;
 
@@ -56,6 +56,7 @@ pub(crate) fn window(parties: Vec<PartyUse>) -> WindowUse {
         machine_pressure: PressureUse::default(),
         parties,
         waits: None,
+        stalls: Stalls::default(),
         fidelity: Fidelity::Exact,
         gaps: Vec::new(),
     }

@@ -289,7 +289,7 @@ impl CgroupReader {
                         found.present |= node.present & !bits;
                     }
                     if node.is(found) {
-                        node.present = found.present;
+                        node.learn(found);
                         self.nodes.push(node);
                     } else {
                         // The same path, made anew.

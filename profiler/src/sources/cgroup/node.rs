@@ -69,6 +69,8 @@ impl Node {
             path: Arc::from(format!("/{}", String::from_utf8_lossy(&raw))),
             v2_id: found.v2_id,
             v1_id: found.v1_id,
+            blkio_id: found.blkio_id,
+            memory_id: found.memory_id,
             ..CgroupReading::default()
         };
         Node {
@@ -95,6 +97,13 @@ impl Node {
     /// Whether what was found at its path is this very cgroup.
     pub(super) fn is(&self, found: Found) -> bool {
         (self.reading.v2_id, self.reading.v1_id) == (found.v2_id, found.v1_id)
+    }
+
+    /// Learns the ids of hierarchies that are not walked each time.
+    pub(super) fn learn(&mut self, found: Found) {
+        self.present = found.present;
+        self.reading.blkio_id = found.blkio_id.or(self.reading.blkio_id);
+        self.reading.memory_id = found.memory_id.or(self.reading.memory_id);
     }
 
     /// The last reading.

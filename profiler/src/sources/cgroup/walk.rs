@@ -24,6 +24,10 @@ pub(crate) struct Found {
     pub(crate) v2_id: Option<u64>,
     /// Inode of its version 1 `cpu` (else `cpuacct`) directory.
     pub(crate) v1_id: Option<u64>,
+    /// Inode of its version 1 `blkio` directory.
+    pub(crate) blkio_id: Option<u64>,
+    /// Inode of its version 1 `memory` directory.
+    pub(crate) memory_id: Option<u64>,
 }
 
 /// The outcome of one walk.
@@ -92,6 +96,12 @@ impl Walk {
             }
             if names_v1 {
                 found.v1_id = Some(directory.ino());
+            }
+            if is(Controller::Blkio) {
+                found.blkio_id = Some(directory.ino());
+            }
+            if is(Controller::Memory) {
+                found.memory_id = Some(directory.ino());
             }
         }
     }

@@ -9,7 +9,7 @@ mod events;
 mod registry;
 
 pub use events::{Lifecycle, LifecycleError};
-pub use registry::{Event, Registry};
+pub use registry::{Event, Registry, V1Hierarchy};
 
 /// The compiled program; `build-ebpf.sh` makes it, a test compares it.
 pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!("lifecycle.bpf.o");

@@ -36,16 +36,25 @@ struct Entry {
 pub struct Registry {
     entries: FxHashMap<Owner, Entry>,
     gone: usize,
-    /// Number of the version 1 hierarchy whose ids the scheduling source uses.
-    v1_hierarchy: Option<u32>,
+    /// The version 1 hierarchies that are followed.
+    v1: Vec<V1Hierarchy>,
+}
+
+/// A version 1 hierarchy whose ids name owners.
+#[derive(Clone, Copy, Debug)]
+pub struct V1Hierarchy {
+    /// As numbered in `/proc/cgroups`.
+    pub number: u32,
+    /// The owner of an id in it.
+    pub owner: fn(u64) -> Owner,
 }
 
 impl Registry {
-    /// A registry that also follows the version 1 hierarchy of this number.
+    /// A registry that also follows these version 1 hierarchies.
     #[must_use]
-    pub fn new(v1_hierarchy: Option<u32>) -> Registry {
+    pub fn new(v1: Vec<V1Hierarchy>) -> Registry {
         Registry {
-            v1_hierarchy,
+            v1,
             ..Registry::default()
         }
     }
@@ -54,8 +63,10 @@ impl Registry {
     pub fn apply(&mut self, event: &Event, now: Nanos) {
         let owner = match event.hierarchy {
             0 => Owner::V2(event.id),
-            h if Some(h) == self.v1_hierarchy => Owner::V1(event.id),
-            _ => return,
+            number => match self.v1.iter().find(|v1| v1.number == number) {
+                Some(v1) => (v1.owner)(event.id),
+                None => return,
+            },
         };
         if event.removed {
             self.bury(owner, now);
@@ -68,8 +79,7 @@ impl Registry {
     pub fn learn(&mut self, readings: &[CgroupReading], complete: bool, now: Nanos) {
         let mut seen = FxHashSet::with_capacity_and_hasher(readings.len() * 2, FxBuildHasher);
         for reading in readings {
-            let ids = [reading.v2_id.map(Owner::V2), reading.v1_id.map(Owner::V1)];
-            for owner in ids.into_iter().flatten() {
+            for owner in reading.owners() {
                 self.insert(owner, Arc::clone(&reading.path));
                 seen.insert(owner);
             }
@@ -136,7 +146,7 @@ impl Names for Registry {
 
     fn is_gone(&self, owner: Owner) -> bool {
         match owner {
-            Owner::V1(_) | Owner::V2(_) => {
+            Owner::V1(_) | Owner::V2(_) | Owner::V1Blkio(_) | Owner::V1Memory(_) => {
                 self.entries.get(&owner).is_none_or(|e| e.gone.is_some())
             }
             Owner::RootCommand(_) | Owner::Kernel | Owner::Unknown => false,
@@ -159,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_cgroup_that_came_and_went_between_two_walks_keeps_its_name() {
-        let mut registry = Registry::new(None);
+        let mut registry = Registry::new(Vec::new());
         registry.apply(&made(7, "/docker/abc"), Nanos(1));
         registry.apply(
             &Event {
@@ -175,7 +185,7 @@ mod tests {
 
     #[test]
     fn names_of_the_gone_are_forgotten_after_a_while() {
-        let mut registry = Registry::new(None);
+        let mut registry = Registry::new(Vec::new());
         registry.apply(&made(7, "/a"), Nanos(0));
         registry.apply(
             &Event {
@@ -190,7 +200,10 @@ mod tests {
 
     #[test]
     fn hierarchies_that_nobody_asked_for_are_ignored() {
-        let mut registry = Registry::new(Some(4));
+        let mut registry = Registry::new(vec![V1Hierarchy {
+            number: 4,
+            owner: Owner::V1,
+        }]);
         registry.apply(
             &Event {
                 hierarchy: 3,
@@ -211,7 +224,7 @@ mod tests {
 
     #[test]
     fn an_id_that_is_used_again_takes_the_new_path() {
-        let mut registry = Registry::new(None);
+        let mut registry = Registry::new(Vec::new());
         registry.apply(&made(7, "/a"), Nanos(0));
         registry.apply(
             &Event {

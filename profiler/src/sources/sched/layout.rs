@@ -54,9 +54,6 @@ pub(super) const UNKNOWN: u32 = 1;
 pub(super) const KERNEL: u32 = 2;
 pub(super) const RESERVED: u32 = 4;
 
-pub(super) const KEY_V1: u64 = 1 << 63;
-pub(super) const KEY_ROOT_COMMAND: u64 = 1 << 62;
-
 /// How large the tables are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Geometry {

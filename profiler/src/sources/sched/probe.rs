@@ -6,6 +6,7 @@ use super::layout::{self, Geometry, cpu, pair, total};
 use super::pairs::Pairs;
 use super::sums::{apportion, balance, scale};
 use super::totals::{OwnerDelta, Totals};
+use crate::sources::owner::owner_of_key;
 use crate::sources::tracepoint::{AttachError, attach};
 use crate::sys::{MapError, MappedArray};
 use aya::maps::{Map, MapData};
@@ -251,14 +252,7 @@ impl Probe {
         match index {
             layout::IDLE | layout::KERNEL => Some(Owner::Kernel),
             layout::UNKNOWN => Some(Owner::Unknown),
-            _ => match self.keys.load(index as usize, 0) {
-                0 => None,
-                key if key & layout::KEY_V1 != 0 => Some(Owner::V1(key & !layout::KEY_V1)),
-                key if key & layout::KEY_ROOT_COMMAND != 0 => {
-                    Some(Owner::RootCommand(key & !layout::KEY_ROOT_COMMAND))
-                }
-                key => Some(Owner::V2(key)),
-            },
+            _ => owner_of_key(self.keys.load(index as usize, 0)),
         }
     }
 

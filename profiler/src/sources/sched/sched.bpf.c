@@ -22,9 +22,8 @@
  * by one CPU each; user space takes differences.
  */
 #include "../ebpf.h"
+#include "../owner.h"
 #include "tables.h"
-
-enum cgroup_subsys_id { cpu_cgrp_id = 1 };
 
 /* Finds the index of a key, or gives it one. At most 8 probes: a full table gives UNKNOWN. */
 INLINE u32 index_of(u64 key, const struct name *name)
@@ -55,26 +54,11 @@ INLINE u32 index_of(u64 key, const struct name *name)
 
 RARE u32 owner_of(struct task_struct *task)
 {
-    struct css_set *set = task->cgroups;
-    struct cgroup *group = set->dfl_cgrp;
-    if (!v2_absent && group->level > 0)
-        return index_of(group->kn->id, 0);
-    if (v1_cpu && ENUM_EXISTS(enum cgroup_subsys_id, cpu_cgrp_id)) {
-        /* The place of the cpu controller is known only when the program is relocated. */
-        struct cgroup_subsys_state *state = set->subsys[ENUM_VALUE(enum cgroup_subsys_id, cpu_cgrp_id)];
-        struct cgroup *v1 = state->cgroup;
-        if (v1->level > 0)
-            return index_of(v1->kn->id | KEY_V1, 0);
-    }
-    if (task->flags & PF_KTHREAD)
-        return KERNEL;
-    /* By command and not by process: a host that forks all the time would fill the table. */
     struct name name = {};
-    struct task_struct *leader = task->group_leader;
-    bpf_probe_read_kernel(&name, sizeof(name), &leader->comm);
-    u64 hash = name.comm[0] * 0x9E3779B97F4A7C15ULL ^ name.comm[1] * 0xC2B2AE3D27D4EB4FULL;
-    hash ^= hash >> 29;
-    return index_of(hash >> 2 | KEY_ROOT_COMMAND, &name);
+    u64 key = key_of_task(task, &name);
+    if (key == KEY_KERNEL)
+        return KERNEL;
+    return index_of(key, key & KEY_ROOT_COMMAND ? &name : 0);
 }
 
 /* The owner of a task whose slot may know it already: a task that moves to another cgroup gets

@@ -24,17 +24,11 @@
 #define KERNEL 2
 #define RESERVED 4
 
-/* What kind of owner a key names; the rest of the bits are a kernfs id or a hash of a command. */
-#define KEY_V1 (1ULL << 63)
-#define KEY_ROOT_COMMAND (1ULL << 62)
-
 /* Set by user space before loading. */
 volatile const u32 owner_mask = 1023;  /* number of owners - 1, a power of two - 1 */
 volatile const u32 owner_shift = 22;   /* 32 - log2(number of owners) */
 volatile const u32 pair_mask = 1023;   /* pairs in one table of one CPU - 1 */
 volatile const u32 pair_shift = 22;    /* 32 - log2(pairs in one table) */
-volatile const u32 v1_cpu = 0;         /* whether the cpu controller is in a version 1 hierarchy */
-volatile const u32 v2_absent = 0;      /* whether no version 2 hierarchy is in use */
 
 struct interval {
     u64 end;
@@ -115,10 +109,6 @@ struct task {
     u64 owner;
     u64 preempted; /* it left the CPU still wanting it */
     u64 reserved;
-};
-
-struct name {
-    u64 comm[2];
 };
 
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct cpu); } cpus SEC(".maps");

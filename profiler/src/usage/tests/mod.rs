@@ -71,6 +71,7 @@ fn window(busy: f64, before: Vec<CgroupReading>, after: Vec<CgroupReading>) -> O
             cpus: 4,
             cgroup: CgroupLayout::V2,
         },
+        resources: ResourceWindows::default(),
         before: Arc::new(Snapshot {
             cgroups: before,
             ..Snapshot::default()

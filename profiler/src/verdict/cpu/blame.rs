@@ -1,10 +1,11 @@
 //! From rows of waits with blame to verdicts: the one place where somebody is accused.
 
 use super::case::{Case, Limit};
+use super::cleared;
 use super::quota::{Throttling, throttling};
 use super::scene::Scene;
 use super::thresholds::{self, Loss};
-use super::{can_lose, cleared};
+use crate::verdict::accusation::{can_lose, cause_by};
 use dunnage_model::party::PartyKind;
 use dunnage_model::usage::{PartyWait, WindowUse};
 use dunnage_model::verdict::{Cause, Judgement};
@@ -138,15 +139,6 @@ fn split(scene: &Scene<'_>, victim: usize) -> Split {
         }
     }
     split
-}
-
-/// The cause when a party of this kind does harm.
-pub(super) fn cause_by(kind: PartyKind) -> Cause {
-    match kind {
-        PartyKind::Container => Cause::Neighbour,
-        PartyKind::Service | PartyKind::Kernel => Cause::Host,
-        PartyKind::Hypervisor => Cause::Hypervisor,
-    }
 }
 
 /// The case against other parties for one cause, where there is one.

@@ -1,10 +1,10 @@
 //! Those who look guilty and are not, with the reason.
 
-use super::can_lose;
 use super::case::Case;
 use super::quota;
 use super::scene::Scene;
-use super::words::called;
+use crate::verdict::accusation::can_lose;
+use crate::verdict::words::called;
 use dunnage_model::units::Nanos;
 use dunnage_model::verdict::{Cause, Cleared, Resource};
 use std::cmp::Reverse;

@@ -1,12 +1,13 @@
 //! CPU verdicts without the kernel-side part: pressure says that somebody waits, use says who is
 //! above its share. Nobody sees who ran while whom waited, and the verdicts say so.
 
-use super::blame::{Facts, cause_by};
+use super::blame::Facts;
 use super::case::{Case, Limit};
 use super::quota::throttling;
 use super::scene::Scene;
 use super::thresholds::Loss;
 use super::{can_lose, cleared, thresholds};
+use crate::verdict::accusation::cause_by;
 use dunnage_model::units::Nanos;
 use dunnage_model::usage::{PartyWait, WindowUse};
 use dunnage_model::verdict::{Cause, Judgement};

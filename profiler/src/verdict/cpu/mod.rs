@@ -18,8 +18,8 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use super::accusation::can_lose;
 use dunnage_model::observation::Fidelity;
-use dunnage_model::party::PartyKind;
 use dunnage_model::usage::WindowUse;
 use dunnage_model::verdict::{Coverage, Judgement};
 
@@ -52,9 +52,4 @@ pub(super) fn coverage(window: &WindowUse) -> Coverage {
             }
         }
     }
-}
-
-/// Whether a party of this kind can be a victim, and has an entitlement at all.
-fn can_lose(kind: PartyKind) -> bool {
-    matches!(kind, PartyKind::Container | PartyKind::Service)
 }

@@ -5,7 +5,7 @@ use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host, OwnerCp
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::Nanos;
 use dunnage_model::usage::{
-    CpuClaim, CpuUse, LevelWeight, ParentQuota, PartyUse, PartyWait, PressureUse, WindowUse,
+    CpuClaim, CpuUse, LevelWeight, ParentQuota, PartyUse, PartyWait, PressureUse, Stalls, WindowUse,
 };
 use dunnage_model::verdict::{Cause, Fact, Judgement, Verdict};
 use std::sync::Arc;
@@ -32,6 +32,7 @@ impl World {
             machine_pressure: PressureUse::default(),
             parties: Vec::new(),
             waits: None,
+            stalls: Stalls::default(),
             fidelity: Fidelity::Exact,
             gaps: Vec::new(),
         };

@@ -1,5 +1,12 @@
 //! What each party consumed and waited for in a window: observations charged to parties.
 
+mod stalls;
+
+pub use stalls::{
+    Blamed, DiskStall, Interruption, Kill, LinkStall, MemoryStall, MemoryStalls, PartyCounters,
+    Stalls,
+};
+
 use crate::cpuset::CpuSet;
 use crate::gap::Gap;
 use crate::observation::{CpuTimes, Fidelity, Host, OwnerCpu};
@@ -24,6 +31,8 @@ pub struct WindowUse {
     pub parties: Vec<PartyUse>,
     /// Run-queue waits with blame, one per party that waited; `None` without the eBPF part.
     pub waits: Option<Vec<PartyWait>>,
+    /// What parties lost on the other resources, with blame.
+    pub stalls: Stalls,
     /// Exact or sampled; meaningless where `waits` is `None`.
     pub fidelity: Fidelity,
     /// What could not be read.

@@ -4,6 +4,18 @@
 //! [`Observation`] is a window: two snapshots and what the eBPF sources accumulated in between.
 //! Everything after this is a pure function of an `Observation`.
 
+mod counters;
+mod disk;
+mod interrupts;
+mod link;
+mod memory;
+
+pub use counters::{CounterWindow, OwnerCounters};
+pub use disk::{DiskOwner, DiskPair, DiskWindow};
+pub use interrupts::{InterruptKind, InterruptTime, InterruptWindow, KernelWork};
+pub use link::{LinkOwner, LinkPair, LinkWindow};
+pub use memory::{MemoryOwner, MemoryWindow, OomKill};
+
 use crate::cpuset::CpuSet;
 use crate::gap::Gap;
 use crate::units::{Bytes, Nanos};
@@ -61,8 +73,26 @@ pub struct Observation {
     pub sched: Option<SchedWindow>,
     /// Traffic by the sockets' cgroup; `None` where the eBPF part does not run.
     pub sockets: Option<Vec<SocketTraffic>>,
+    /// What was accounted of the other resources.
+    pub resources: ResourceWindows,
     /// What could not be read.
     pub gaps: Vec<Gap>,
+}
+
+/// What the sources of the resources other than run queues accumulated in the window; `None` where
+/// a source does not run.
+#[derive(Clone, Debug, Default)]
+pub struct ResourceWindows {
+    /// Block devices.
+    pub disk: Option<DiskWindow>,
+    /// Memory.
+    pub memory: Option<MemoryWindow>,
+    /// Queues of network devices.
+    pub link: Option<LinkWindow>,
+    /// Interrupts and kernel threads.
+    pub interrupts: Option<InterruptWindow>,
+    /// Hardware counters.
+    pub counters: Option<CounterWindow>,
 }
 
 /// All readings of one sweep. Counters are cumulative since boot (machine) or creation (cgroup).
@@ -143,6 +173,10 @@ pub struct CgroupReading {
     pub v2_id: Option<u64>,
     /// kernfs id in the version 1 `cpu` (or `cpuacct`) hierarchy.
     pub v1_id: Option<u64>,
+    /// kernfs id in the version 1 `blkio` hierarchy.
+    pub blkio_id: Option<u64>,
+    /// kernfs id in the version 1 `memory` hierarchy.
+    pub memory_id: Option<u64>,
     /// CPU time and throttling.
     pub cpu: Option<CgroupCpu>,
     /// CPU limits as they are set.
@@ -159,6 +193,19 @@ pub struct CgroupReading {
     pub processes: Option<u64>,
     /// Traffic of the network namespace that the cgroup's processes live in.
     pub network: Option<NetworkReading>,
+}
+
+impl CgroupReading {
+    /// The owners that its ids name.
+    pub fn owners(&self) -> impl Iterator<Item = Owner> {
+        let ids = [
+            self.v2_id.map(Owner::V2),
+            self.v1_id.map(Owner::V1),
+            self.blkio_id.map(Owner::V1Blkio),
+            self.memory_id.map(Owner::V1Memory),
+        ];
+        ids.into_iter().flatten()
+    }
 }
 
 /// `cpu.stat` (v2), or `cpuacct.usage*` with `cpu.stat` (v1).
@@ -296,6 +343,10 @@ pub enum Owner {
     V2(u64),
     /// Tasks whose v2 cgroup is the root, by the kernfs id of their v1 cpu cgroup.
     V1(u64),
+    /// The v1 blkio cgroup with this kernfs id, as block requests carry it.
+    V1Blkio(u64),
+    /// The v1 memory cgroup with this kernfs id, as pages carry it.
+    V1Memory(u64),
     /// Processes of the root cgroup that run one command, by a hash of the command's name.
     RootCommand(u64),
     /// Kernel threads of the root cgroup.

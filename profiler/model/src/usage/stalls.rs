@@ -1,0 +1,151 @@
+//! What parties lost on resources other than run queues, and whom it is blamed on.
+
+use crate::units::{Bytes, Nanos};
+use std::sync::Arc;
+
+/// One list a source; `None` where it does not run.
+#[derive(Clone, Debug, Default)]
+pub struct Stalls {
+    /// Waits for block devices.
+    pub disk: Option<Vec<DiskStall>>,
+    /// Waits for memory.
+    pub memory: Option<MemoryStalls>,
+    /// Waits in the queues of network devices.
+    pub network: Option<Vec<LinkStall>>,
+    /// Time that interrupts and kernel threads took.
+    pub interrupts: Option<Vec<Interruption>>,
+    /// Hardware counters.
+    pub counters: Option<Vec<PartyCounters>>,
+}
+
+/// A wait of one party, split over whom it is blamed on: own + blame + unexplained = wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blamed {
+    /// Index into [`WindowUse::parties`](super::WindowUse::parties).
+    pub party: usize,
+    /// The whole wait.
+    pub wait: Nanos,
+    /// What it would have needed alone, or did to itself.
+    pub own: Nanos,
+    /// Others, as indexes into [`WindowUse::parties`](super::WindowUse::parties), each once.
+    pub blame: Vec<(usize, Nanos)>,
+    /// The part nobody can be named for.
+    pub unexplained: Nanos,
+}
+
+/// One party's requests on one block device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DiskStall {
+    /// Kernel name, or `major:minor`.
+    pub device: Arc<str>,
+    /// Request-time and its blame.
+    pub blamed: Blamed,
+    /// Held back by a limit, its own or a parent's, before the queue of the device.
+    pub throttled: Nanos,
+    /// Read and written.
+    pub bytes: Bytes,
+    /// Requests that ended.
+    pub requests: u64,
+}
+
+/// What happened to memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MemoryStalls {
+    /// One entry a party that stalled, refaulted or grew.
+    pub parties: Vec<MemoryStall>,
+    /// Out-of-memory kills.
+    pub kills: Vec<Kill>,
+}
+
+/// One party and memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MemoryStall {
+    /// Index into [`WindowUse::parties`](super::WindowUse::parties).
+    pub party: usize,
+    /// Task-time in reclaim for a limit of a cgroup.
+    pub limit_stall: Nanos,
+    /// Task-time in reclaim for the whole machine.
+    pub machine_stall: Nanos,
+    /// Pages that came in again shortly after they were thrown out.
+    pub refaulted: Bytes,
+    /// Pages that it asked for and got.
+    pub taken: Bytes,
+}
+
+/// An out-of-memory kill.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kill {
+    /// Index into [`WindowUse::parties`](super::WindowUse::parties).
+    pub party: usize,
+    /// The process's command.
+    pub command: Arc<str>,
+    /// The cgroup whose limit was reached; `None` for the machine.
+    pub limit: Option<Arc<str>>,
+}
+
+/// One party's packets in the queue of one network device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkStall {
+    /// Name of the network device.
+    pub device: Arc<str>,
+    /// Time with packets in the queue and its blame.
+    pub blamed: Blamed,
+    /// Sent through the queue.
+    pub bytes: Bytes,
+    /// The longest that one packet stood in the queue.
+    pub longest: Nanos,
+    /// Packets that the queue dropped.
+    pub dropped: u64,
+}
+
+/// Time taken from one party's running tasks by the kernel, by what it did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Interruption {
+    /// What the kernel did.
+    pub kind: crate::observation::InterruptKind,
+    /// For whom; what nobody can be named for is the kernel's own.
+    pub blamed: Blamed,
+}
+
+/// Hardware counters of one party.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartyCounters {
+    /// Index into [`WindowUse::parties`](super::WindowUse::parties).
+    pub party: usize,
+    /// CPU cycles.
+    pub cycles: u64,
+    /// Instructions retired.
+    pub instructions: u64,
+    /// Misses of the last-level cache.
+    pub cache_misses: Option<u64>,
+}
+
+impl Blamed {
+    fn each_party(&mut self, visit: &mut dyn FnMut(&mut usize)) {
+        visit(&mut self.party);
+        self.blame.iter_mut().for_each(|(party, _)| visit(party));
+    }
+}
+
+impl Stalls {
+    /// Shows every index of a party to `visit`, which may change it: parties are put in order after
+    /// they were charged.
+    pub fn each_party(&mut self, visit: &mut dyn FnMut(&mut usize)) {
+        for stall in self.disk.iter_mut().flatten() {
+            stall.blamed.each_party(visit);
+        }
+        if let Some(memory) = &mut self.memory {
+            memory.parties.iter_mut().for_each(|s| visit(&mut s.party));
+            memory.kills.iter_mut().for_each(|k| visit(&mut k.party));
+        }
+        for stall in self.network.iter_mut().flatten() {
+            stall.blamed.each_party(visit);
+        }
+        for interruption in self.interrupts.iter_mut().flatten() {
+            interruption.blamed.each_party(visit);
+        }
+        for counters in self.counters.iter_mut().flatten() {
+            visit(&mut counters.party);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The sources of the resources other than run queues: a table, a line a source.
+//!
+//! A source that cannot run takes its own resource away and nothing else.
+
+use super::cgroup::Mounts;
+use super::sched::Names;
+use crate::host::HostRoot;
+use aya::{Btf, EbpfLoader};
+use dunnage_model::gap::Gap;
+use dunnage_model::observation::{CgroupLayout, ResourceWindows};
+
+/// What a source needs to open.
+pub(crate) struct Context<'a> {
+    /// Where the host's files are.
+    pub(crate) root: &'a HostRoot,
+    /// The hierarchies.
+    pub(crate) mounts: &'a Mounts,
+    /// Their layout.
+    pub(crate) layout: CgroupLayout,
+    /// The kernel's types.
+    pub(crate) btf: &'a Btf,
+    /// One more than the highest possible CPU number.
+    pub(crate) cpus: u32,
+    /// 1 where the cpu controller is in a version 1 hierarchy.
+    pub(crate) v1_cpu: u32,
+    /// 1 where no version 2 hierarchy is in use.
+    pub(crate) v2_absent: u32,
+}
+
+impl<'a> Context<'a> {
+    /// A loader that knows the kernel's types, for objects that include `owner.h`.
+    pub(crate) fn loader(&'a self) -> EbpfLoader<'a> {
+        let mut loader = EbpfLoader::new();
+        loader
+            .btf(Some(self.btf))
+            .override_global("v1_cpu", &self.v1_cpu, true)
+            .override_global("v2_absent", &self.v2_absent, true);
+        loader
+    }
+}
+
+/// An open source.
+pub(crate) trait Source: Send {
+    /// Puts what was accumulated since the last call, or since it was opened, into its place in
+    /// `windows`. Called at every boundary between two windows.
+    fn window(&mut self, names: &dyn Names, windows: &mut ResourceWindows);
+
+    /// What it cannot see though it runs, to be said once.
+    fn notices(&self) -> Vec<Gap> {
+        Vec::new()
+    }
+}
+
+type Opened = Result<Box<dyn Source>, Box<dyn std::error::Error>>;
+
+/// How a source is opened.
+struct Entry {
+    /// What is lost without it.
+    what: &'static str,
+    open: fn(&Context<'_>) -> Opened,
+}
+
+/// Every source.
+const SOURCES: &[Entry] = &[];
+
+/// The sources that run.
+#[derive(Default)]
+pub(crate) struct Resources {
+    open: Vec<Box<dyn Source>>,
+}
+
+impl Resources {
+    /// Opens all that this host allows; what it does not is told in `notices`.
+    pub(crate) fn open(context: &Context<'_>, notices: &mut Vec<Gap>) -> Resources {
+        let mut resources = Resources::default();
+        for entry in SOURCES {
+            match (entry.open)(context) {
+                Ok(source) => {
+                    notices.extend(source.notices());
+                    resources.open.push(source);
+                }
+                Err(error) => notices.push(Gap::new(entry.what, super::chain(&*error))),
+            }
+        }
+        resources
+    }
+
+    /// What all of them accumulated since the last call.
+    pub(crate) fn window(&mut self, names: &dyn Names) -> ResourceWindows {
+        let mut windows = ResourceWindows::default();
+        for source in &mut self.open {
+            source.window(names, &mut windows);
+        }
+        windows
+    }
+}

@@ -1,0 +1,87 @@
+//! What parties lost on resources other than run queues: a file a source, each turning owners into
+//! parties.
+
+mod disk;
+
+use super::Books;
+use super::tree::Tree;
+use dunnage_model::observation::{Observation, Owner};
+use dunnage_model::units::Nanos;
+use dunnage_model::usage::{Blamed, Stalls};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The rows of every source that ran.
+pub(super) fn rows(observation: &Observation, tree: &Tree<'_>, books: &mut Books<'_>) -> Stalls {
+    let resources = &observation.resources;
+    Stalls {
+        disk: resources.disk.as_ref().map(|window| {
+            let name = |device| super::disk::name(observation, device);
+            disk::rows(
+                window,
+                &name,
+                &mut Accounts::new(&window.names, tree, books),
+            )
+        }),
+        ..Stalls::default()
+    }
+}
+
+/// From owners to accounts, for one source.
+struct Accounts<'b, 'l, 't, 'o> {
+    names: BTreeMap<Owner, &'t Arc<str>>,
+    tree: &'t Tree<'o>,
+    books: &'b mut Books<'l>,
+}
+
+impl<'b, 'l, 't, 'o> Accounts<'b, 'l, 't, 'o> {
+    fn new(
+        names: &'t [(Owner, Arc<str>)],
+        tree: &'t Tree<'o>,
+        books: &'b mut Books<'l>,
+    ) -> Accounts<'b, 'l, 't, 'o> {
+        Accounts {
+            names: names.iter().map(|(owner, name)| (*owner, name)).collect(),
+            tree,
+            books,
+        }
+    }
+
+    /// The account of `owner`.
+    fn of(&mut self, owner: Owner) -> usize {
+        let name = self.names.get(&owner).map(|name| &***name);
+        self.books.account_of(owner, name, self.tree)
+    }
+}
+
+/// Waits that are being put together: several owners may be one party.
+#[derive(Default)]
+struct Wait {
+    wait: Nanos,
+    own: Nanos,
+    unexplained: Nanos,
+    blame: BTreeMap<usize, Nanos>,
+}
+
+impl Wait {
+    fn add(&mut self, culprit: usize, time: Nanos) {
+        if time > Nanos::ZERO {
+            *self.blame.entry(culprit).or_default() += time;
+        }
+    }
+
+    /// Blame is conserved: what is neither its own nor anybody's, nobody can be named for; what the
+    /// pairs hold beyond the wait was waited too.
+    fn finish(mut self, party: usize) -> Blamed {
+        let own = self.own + self.blame.remove(&party).unwrap_or_default();
+        let named: Nanos = self.blame.values().copied().sum();
+        let told = own + named + self.unexplained;
+        Blamed {
+            party,
+            wait: if told > self.wait { told } else { self.wait },
+            own,
+            blame: self.blame.into_iter().collect(),
+            unexplained: self.unexplained + self.wait.since(told),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! From seconds by culprit to a verdict whose shares add up, the same for every resource.
+
+use dunnage_model::party::{Party, PartyKind};
+use dunnage_model::units::Nanos;
+use dunnage_model::usage::WindowUse;
+use dunnage_model::verdict::{Cause, Culprit, Fact, Resource, Verdict};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One victim, one resource, one cause, in seconds.
+#[derive(Clone, Debug)]
+pub(super) struct Accusation {
+    /// Index of the party that lost.
+    pub(super) victim: usize,
+    /// What it lost.
+    pub(super) resource: Resource,
+    /// Whose doing.
+    pub(super) cause: Cause,
+    /// Seconds of the victim's loss by party. Several entries of one party are added.
+    pub(super) culprits: Vec<(usize, f64)>,
+    /// Seconds that nobody can be named for.
+    pub(super) unexplained: f64,
+    /// Seconds of the resource that the victim got.
+    pub(super) got: f64,
+    /// 0 to 1; the part that is unexplained is taken off.
+    pub(super) trust: f64,
+    /// What it rests on.
+    pub(super) facts: BTreeMap<&'static str, Fact>,
+}
+
+impl Accusation {
+    /// All seconds lost.
+    pub(super) fn harm(&self) -> f64 {
+        self.culprits
+            .iter()
+            .map(|(_, seconds)| seconds)
+            .sum::<f64>()
+            + self.unexplained
+    }
+
+    /// The culprits once each, most harm first.
+    pub(super) fn by_harm(&self) -> Vec<(usize, f64)> {
+        let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
+        for (party, seconds) in self.culprits.iter().filter(|(_, s)| *s > 0.0) {
+            *sums.entry(*party).or_default() += seconds;
+        }
+        let mut all: Vec<(usize, f64)> = sums.into_iter().collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1));
+        all
+    }
+
+    /// The verdict in these words. Shares and the unexplained add up to 1.
+    pub(super) fn verdict(self, window: &WindowUse, evidence: String, advice: String) -> Verdict {
+        let harm = self.harm().max(f64::MIN_POSITIVE);
+        let culprits: Vec<Culprit> = self
+            .by_harm()
+            .into_iter()
+            .filter_map(|(party, seconds)| {
+                Some(Culprit {
+                    party: party_at(window, party)?,
+                    time: Nanos::from_seconds(seconds),
+                    share: seconds / harm,
+                })
+            })
+            .collect();
+        let named: f64 = culprits.iter().map(|culprit| culprit.share).sum();
+        let unexplained = (1.0 - named).max(0.0);
+        Verdict {
+            victim: party_at(window, self.victim).unwrap_or_else(|| Arc::new(Party::kernel())),
+            resource: self.resource,
+            cause: self.cause,
+            harm: Nanos::from_seconds(harm),
+            fraction: harm / (harm + self.got.max(0.0)),
+            culprits,
+            unexplained,
+            confidence: (self.trust * (1.0 - unexplained)).clamp(0.0, 1.0),
+            evidence,
+            advice,
+            facts: self.facts,
+        }
+    }
+}
+
+fn party_at(window: &WindowUse, index: usize) -> Option<Arc<Party>> {
+    window.parties.get(index).map(|user| user.party.clone())
+}
+
+/// The cause when a party of this kind does harm.
+pub(super) fn cause_by(kind: PartyKind) -> Cause {
+    match kind {
+        PartyKind::Container => Cause::Neighbour,
+        PartyKind::Service | PartyKind::Kernel => Cause::Host,
+        PartyKind::Hypervisor => Cause::Hypervisor,
+    }
+}
+
+/// Whether a party of this kind can be a victim.
+pub(super) fn can_lose(kind: PartyKind) -> bool {
+    matches!(kind, PartyKind::Container | PartyKind::Service)
+}
