@@ -16,6 +16,7 @@ mod doctor;
 mod part;
 mod ps;
 mod time;
+mod truth;
 
 pub use blame::{
     BlameDocument, BlamedDocument, ClearedDocument, CulpritDocument, FactValue, HarmDocument,
@@ -39,6 +40,10 @@ pub use ps::{
     MachineDocument, MemoryDocument, NetworkDocument, PartyUseDocument, PsDocument, by_cpu,
 };
 pub use time::rfc3339;
+pub use truth::{
+    CalibrationDocument, MeasuredHarmDocument, NamedShareDocument, ResourceScoreDocument,
+    RuleScoreDocument, SaidDocument, ScenarioDocument, TruthDocument, TruthRunDocument,
+};
 
 use std::borrow::Cow;
 
