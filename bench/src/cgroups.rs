@@ -83,7 +83,7 @@ impl Drop for Cgroups {
 }
 
 /// The roots of the hierarchies: one on version 2, several on version 1 and hybrid hosts.
-fn roots() -> Vec<PathBuf> {
+pub(crate) fn roots() -> Vec<PathBuf> {
     let top = Path::new("/sys/fs/cgroup");
     if top.join("cgroup.controllers").exists() {
         return vec![top.to_owned()];
@@ -96,7 +96,7 @@ fn roots() -> Vec<PathBuf> {
 }
 
 /// A version 1 cpuset takes no process before it has CPUs and memory nodes.
-fn copy_cpuset(from: &Path, to: &Path) {
+pub(crate) fn copy_cpuset(from: &Path, to: &Path) {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         if let Ok(value) = fs::read(from.join(file)) {
             let _ = fs::write(to.join(file), value);

@@ -1,12 +1,52 @@
 //! A table of figures, each with how it was taken and what was promised.
 
+use anyhow::Context;
 use serde::Serialize;
+use std::path::PathBuf;
+
+/// Where the figures go.
+#[derive(clap::Args)]
+pub(crate) struct Output {
+    /// Print one JSON document instead of a table; with FILE, print the table and write the document there
+    #[arg(long, global = true, value_name = "FILE", num_args = 0..=1)]
+    json: Option<Option<PathBuf>>,
+}
+
+impl Output {
+    /// Puts `document` where it was asked for; `print` shows it to people.
+    pub(crate) fn put(
+        &self,
+        document: &impl Serialize,
+        print: impl FnOnce(),
+    ) -> anyhow::Result<()> {
+        match &self.json {
+            Some(None) => println!("{}", serde_json::to_string(document)?),
+            Some(Some(file)) => {
+                std::fs::write(file, serde_json::to_vec(document)?)
+                    .with_context(|| format!("writing {}", file.display()))?;
+                print();
+            }
+            None => print(),
+        }
+        Ok(())
+    }
+}
 
 /// All figures of one run.
 #[derive(Serialize)]
 pub(crate) struct Table {
     schema: &'static str,
     pub(crate) figures: Vec<Figure>,
+    /// What could not be measured here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<LeftOut>,
+}
+
+/// Something that was not measured.
+#[derive(Serialize)]
+struct LeftOut {
+    what: String,
+    why: String,
 }
 
 /// One figure.
@@ -30,6 +70,7 @@ impl Table {
         Table {
             schema: "dunnage.bench/1",
             figures: Vec::new(),
+            left_out: Vec::new(),
         }
     }
 
@@ -50,11 +91,16 @@ impl Table {
         });
     }
 
-    pub(crate) fn print(&self, json: bool) -> anyhow::Result<()> {
-        if json {
-            println!("{}", serde_json::to_string(self)?);
-            return Ok(());
-        }
+    /// Says that something was not measured, and why.
+    pub(crate) fn leave_out(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.left_out.push(LeftOut {
+            what: what.into(),
+            why: why.into(),
+        });
+    }
+
+    /// As text for people.
+    pub(crate) fn print(&self) {
         println!(
             "{:<58} {:>10} {:<14} {:>9}  note",
             "what", "measured", "unit", "at most"
@@ -68,7 +114,9 @@ impl Table {
                 figure.what, figure.value, figure.unit, figure.note
             );
         }
-        Ok(())
+        for left_out in &self.left_out {
+            println!("not measured: {}: {}", left_out.what, left_out.why);
+        }
     }
 }
 

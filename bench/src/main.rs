@@ -2,19 +2,22 @@
 //!
 //! `dunnage-bench switch` measures the scheduling program beside an empty one on the same event;
 //! `dunnage-bench agent` measures the agent at 1 Hz over the number of cgroups;
-//! `dunnage-bench start` measures the time to the first verdict. `README.md` beside this crate says
-//! what is promised and how each figure is taken.
+//! `dunnage-bench start` measures the time to the first verdict; `dunnage-bench cost` sets Dunnage beside
+//! other programs that watch containers. `README.md` beside this crate says what is promised and how
+//! each figure is taken.
 
 #![forbid(unsafe_code)]
 
 mod agent;
 mod cgroups;
+mod cost;
 mod figures;
 mod loads;
 mod start;
 mod switch;
 
 use clap::{Parser, Subcommand};
+use figures::Output;
 use std::path::PathBuf;
 
 #[derive(Parser)]
@@ -26,9 +29,8 @@ use std::path::PathBuf;
 struct Cli {
     #[command(subcommand)]
     what: What,
-    /// Print one JSON document instead of a table
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Subcommand)]
@@ -60,6 +62,24 @@ enum What {
         #[arg(long, default_value_t = 5)]
         rounds: u32,
     },
+    /// Dunnage beside cAdvisor, Rezolus, below, Netdata and `docker stats`, as far as they are installed
+    Cost {
+        /// The dunnage binary
+        #[arg(long, default_value = "target/release/dunnage")]
+        binary: PathBuf,
+        /// Numbers of containers
+        #[arg(long, value_delimiter = ',', default_value = "10,100,500")]
+        containers: Vec<usize>,
+        /// Interleaved rounds of: nothing, each of them
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+        /// Seconds to measure each in a round
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// Beside Dunnage only these, such as `cadvisor,below`
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
     /// A load for the other measurements, not to be called by hand
     #[command(hide = true)]
     Load {
@@ -80,10 +100,23 @@ fn main() -> anyhow::Result<()> {
             seconds,
         } => agent::measure(&binary, &cgroups, seconds)?,
         What::Start { binary, rounds } => start::measure(&binary, rounds)?,
+        What::Cost {
+            binary,
+            containers,
+            rounds,
+            seconds,
+            only,
+        } => cost::measure(&cost::Options {
+            binary,
+            containers,
+            rounds,
+            seconds,
+            only,
+        })?,
         What::Load { busy_us, seconds } => {
             loads::pulse(busy_us, seconds);
             return Ok(());
         }
     };
-    table.print(cli.json)
+    cli.output.put(&table, || table.print())
 }

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Installs the programs that `dunnage-bench cost` sets Dunnage beside, as far as they can be had here,
+# into the cache: ~/.cache/dunnage/peers. Says of each whether it is there and why not. What is installed
+# already, there or in PATH, is left alone.
+#
+#   bench/peers.sh [NAME...]       all, or some of: cadvisor rezolus below netdata docker
+#
+# cAdvisor and what is written in Rust are built from their published sources with the toolchains at hand
+# (Go; cargo with clang 16 or newer, libelf and protoc for the eBPF parts); each gets 20 minutes. Netdata comes as the distribution's
+# package, unpacked and not installed, so that no service is started.
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+peers=${XDG_CACHE_HOME:-$HOME/.cache}/dunnage/peers
+limit=1200
+PATH=$PATH:/usr/local/go/bin
+mkdir -p "$peers"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+there() { [ -x "$peers/$1" ] || type -P "${1##*/}" >/dev/null; }
+wants() { type -P "$1" >/dev/null || { echo "$1 is missing"; return 1; }; }
+
+# The eBPF parts of the peers need a newer clang than some distributions call by that name.
+new_clang() {
+    local found
+    for found in clang-2{2,1,0} clang-1{9,8,7,6} clang; do
+        type -P "$found" >/dev/null || continue
+        [ "$("$found" -dumpversion | cut -d. -f1)" -ge 16 ] || continue
+        mkdir -p "$work/bin"
+        ln -sf "$(type -P "$found")" "$work/bin/clang"
+        return 0
+    done
+    echo "no clang 16 or newer (Debian 12: apt-get install clang-19)"
+    return 1
+}
+
+cadvisor() {
+    local version=v0.57.0
+    wants go || return 1
+    mkdir "$work/cadvisor" && cd "$work/cadvisor" && cp "$here/peers/cadvisor/main.go" . || return 1
+    go mod init cadvisor-peer && go get "github.com/google/cadvisor@$version" && go mod tidy &&
+        timeout $limit go build -o "$peers/cadvisor" .
+}
+
+crate() {
+    local name=$1 version=$2
+    wants cargo && new_clang || return 1
+    PATH=$work/bin:$PATH CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        timeout $limit cargo install --locked --quiet --root "$work/$name" --target-dir "$work/$name/target" "$name@$version" &&
+        cp "$work/$name/bin/$name" "$peers/$name"
+}
+
+rezolus() { crate rezolus 5.4.0; }
+below() { crate below 0.9.0; }
+
+netdata() {
+    local package
+    wants apt-get && wants dpkg || return 1
+    mkdir "$work/netdata" && cd "$work/netdata" || return 1
+    # Older distributions have one package, newer ones the program apart.
+    for package in netdata-core netdata; do
+        apt-get -qq -o APT::Sandbox::User=root download "$package" 2>/dev/null && break
+    done
+    mkdir root && dpkg -x ./*.deb root && [ -x root/usr/sbin/netdata ] || { echo "no package has it"; return 1; }
+    if ldd root/usr/sbin/netdata | grep "not found"; then
+        echo "install the libraries above"
+        return 1
+    fi
+    rm -rf "$peers/netdata" && mv root "$peers/netdata"
+}
+
+docker() {
+    echo "comes with the distribution's docker.io; busybox-static gives the image of its containers"
+    return 1
+}
+
+program() {
+    case $1 in
+    netdata) echo netdata/usr/sbin/netdata ;;
+    docker) echo dockerd ;;
+    *) echo "$1" ;;
+    esac
+}
+
+[ $# -gt 0 ] || set -- cadvisor rezolus below netdata docker
+for name in "$@"; do
+    if there "$(program "$name")"; then
+        echo "$name: is there"
+    elif ("$name") >"$work/log" 2>&1; then
+        echo "$name: installed"
+    else
+        echo "$name: not to be had here: $(grep -v '^$' "$work/log" | tail -n 1)"
+    fi
+done
