@@ -3,8 +3,9 @@
 //! `dunnage-bench switch` measures the scheduling program beside an empty one on the same event;
 //! `dunnage-bench agent` measures the agent at 1 Hz over the number of cgroups;
 //! `dunnage-bench start` measures the time to the first verdict; `dunnage-bench cost` sets Dunnage beside
-//! other programs that watch containers. `README.md` beside this crate says what is promised and how
-//! each figure is taken.
+//! other programs that watch containers; `dunnage-bench truth` plays labelled scenarios and says how
+//! often the verdicts are right. `README.md` beside this crate says what is promised and how each
+//! figure is taken.
 
 #![forbid(unsafe_code)]
 
@@ -15,10 +16,12 @@ mod figures;
 mod loads;
 mod start;
 mod switch;
+mod truth;
 
 use clap::{Parser, Subcommand};
 use figures::Output;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(
@@ -80,6 +83,11 @@ enum What {
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
     },
+    /// Labelled scenarios on real cgroups: how often the verdicts are right
+    Truth(truth::TruthArguments),
+    /// One workload of a scenario, not to be called by hand
+    #[command(hide = true)]
+    Part(truth::PartArguments),
     /// A load for the other measurements, not to be called by hand
     #[command(hide = true)]
     Load {
@@ -90,7 +98,10 @@ enum What {
     },
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
+    if truth::burn() {
+        return Ok(ExitCode::SUCCESS);
+    }
     let cli = Cli::parse();
     let table = match cli.what {
         What::Switch { rounds } => switch::measure(rounds)?,
@@ -113,10 +124,16 @@ fn main() -> anyhow::Result<()> {
             seconds,
             only,
         })?,
+        What::Truth(arguments) => return truth::measure(&arguments, &cli.output),
+        What::Part(arguments) => {
+            truth::play(arguments)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         What::Load { busy_us, seconds } => {
             loads::pulse(busy_us, seconds);
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
     };
-    cli.output.put(&table, || table.print())
+    cli.output.put(&table, || table.print())?;
+    Ok(ExitCode::SUCCESS)
 }

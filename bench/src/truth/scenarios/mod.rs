@@ -1,0 +1,28 @@
+//! The labelled scenarios, a file a resource.
+
+mod cpu;
+
+use super::scenario::Scenario;
+
+/// All of them, in the order in which they run.
+pub(crate) fn all() -> Vec<Scenario> {
+    let mut all = Vec::new();
+    all.extend(cpu::scenarios());
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::all;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_scenario_can_be_scored() {
+        let all = all();
+        let names: BTreeSet<&str> = all.iter().map(|scenario| scenario.name).collect();
+        assert_eq!(names.len(), all.len(), "two scenarios have one name");
+        for scenario in &all {
+            scenario.check().unwrap();
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! One scenario on this host: homes made, workloads started, their use looked at while they run.
+
+use super::clock;
+use super::homes::{Folder, Homes, cpu_numbers, filled};
+use super::meter::{self, Record};
+use super::scenario::{Home, Prop, Scenario};
+use anyhow::Context;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How often everybody's use is looked at.
+const LOOK: f64 = 0.5;
+
+/// From the last workload's start to the script's: what starting cost has passed.
+const LEAD: Duration = Duration::from_millis(400);
+
+/// A played scenario.
+pub(super) struct Played {
+    /// When the script began, `CLOCK_MONOTONIC`.
+    pub(super) began: u64,
+    /// The actors, as in the cast.
+    pub(super) actors: Vec<PlayedActor>,
+    /// Everybody's use, every half second.
+    pub(super) looks: Vec<Look>,
+}
+
+/// One actor of a played scenario.
+pub(super) struct PlayedActor {
+    /// The path of its cgroup.
+    pub(super) cgroup: String,
+    /// The number of its cgroup in eBPF programs.
+    pub(super) id: Option<u64>,
+    /// What it measured of itself.
+    pub(super) records: Vec<Record>,
+}
+
+/// Everybody's use so far, at one moment.
+pub(super) struct Look {
+    /// When, `CLOCK_MONOTONIC`.
+    pub(super) at: u64,
+    /// By actor.
+    pub(super) used: Vec<Used>,
+    /// CPU time of the whole machine, seconds.
+    pub(super) machine_cpu: f64,
+}
+
+/// What one actor used so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Used {
+    /// CPU time, seconds.
+    pub(super) cpu: f64,
+    /// Bytes to and from devices.
+    pub(super) disk: f64,
+    /// Memory in use now, bytes.
+    pub(super) memory: f64,
+}
+
+/// The host's side of all scenarios: one folder for cgroups, one for records.
+pub(super) struct Stage {
+    homes: Homes,
+    records: PathBuf,
+    program: PathBuf,
+    played: usize,
+}
+
+impl Stage {
+    /// Makes the folders.
+    pub(super) fn new() -> anyhow::Result<Stage> {
+        let records = PathBuf::from(format!("/dev/shm/dunnage-truth-{}", std::process::id()));
+        std::fs::create_dir(&records)
+            .with_context(|| format!("making {}, where workloads write", records.display()))?;
+        Ok(Stage {
+            homes: Homes::make()?,
+            records,
+            program: std::env::current_exe().context("finding this binary")?,
+            played: 0,
+        })
+    }
+
+    /// Plays a scenario to its end and clears the stage.
+    pub(super) fn play(&mut self, scenario: &Scenario) -> anyhow::Result<Played> {
+        self.played += 1;
+        let prop = scenario.prop.map(|make| make()).transpose()?;
+        let mut workloads = Vec::new();
+        for number in 0..scenario.cast.len() {
+            workloads.push(self.start(scenario, number, prop.as_ref())?);
+        }
+        // All of them read one line and count from there.
+        let began = clock::monotonic() + clock::nanos(LEAD);
+        for workload in &mut workloads {
+            if let Some(stdin) = &mut workload.child.stdin {
+                writeln!(stdin, "{began}").context("a workload ended before it began")?;
+            }
+        }
+        let end = began + clock::from_seconds(scenario.end());
+        let mut looks = Vec::new();
+        let mut next = began;
+        while next <= end {
+            clock::sleep_until(next);
+            looks.push(look(&workloads));
+            next += clock::from_seconds(LOOK);
+        }
+        clock::sleep_until(end);
+        let mut actors = Vec::new();
+        for workload in workloads {
+            let Workload {
+                child,
+                folder,
+                record,
+            } = workload;
+            let cgroup = folder.path.clone();
+            let id = folder.id();
+            finish(child, &folder);
+            drop(folder);
+            actors.push(PlayedActor {
+                cgroup,
+                id,
+                records: meter::read(&record)?,
+            });
+            let _ = std::fs::remove_file(&record);
+        }
+        drop(prop);
+        Ok(Played {
+            began,
+            actors,
+            looks,
+        })
+    }
+
+    fn start(
+        &self,
+        scenario: &Scenario,
+        number: usize,
+        prop: Option<&Prop>,
+    ) -> anyhow::Result<Workload> {
+        let actor = &scenario.cast[number];
+        let words = prop.map_or(&[][..], |prop| &prop.words);
+        let record = self.records.join(format!("{}-{number}", self.played));
+        let cpus = cpu_numbers(actor.cpus)?;
+        let arguments = self.arguments(scenario, number, &cpus, words, &record);
+        let name = self.home_name(actor.home, number, &actor.name);
+        let folder = self.homes.folder(&name)?;
+        folder.keep_to(&cpus);
+        for limit in &actor.limits {
+            folder.limit(limit, words)?;
+        }
+        let child = Command::new(&self.program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {}", actor.name))?;
+        folder.take_in(child.id())?;
+        Ok(Workload {
+            child,
+            folder,
+            record,
+        })
+    }
+
+    fn arguments(
+        &self,
+        scenario: &Scenario,
+        number: usize,
+        cpus: &[usize],
+        words: &[(&'static str, String)],
+        record: &Path,
+    ) -> Vec<String> {
+        let actor = &scenario.cast[number];
+        let list: Vec<String> = cpus.iter().map(ToString::to_string).collect();
+        let span = |(from, to): &(f64, f64)| {
+            format!(
+                "{}-{}",
+                clock::from_seconds(*from),
+                clock::from_seconds(*to)
+            )
+        };
+        let spans: Vec<String> = scenario.spans(actor).iter().map(span).collect();
+        let mut arguments = vec![
+            "part".to_owned(),
+            "--cpus".to_owned(),
+            list.join(","),
+            "--spans".to_owned(),
+            spans.join(","),
+            "--record".to_owned(),
+            record.display().to_string(),
+        ];
+        let play = filled(actor.play, words);
+        arguments.extend(play.split_whitespace().map(str::to_owned));
+        arguments
+    }
+
+    /// A container's id is 64 hexadecimal digits; each of a run has its own, so that what Dunnage
+    /// remembers of one scenario is not taken for another.
+    fn home_name(&self, home: Home, number: usize, name: &str) -> String {
+        match home {
+            Home::Container => format!(
+                "{:016x}{:016x}{:016x}{:016x}",
+                std::process::id(),
+                self.played,
+                number,
+                0xd0_0d_u32
+            ),
+            Home::Service => format!("{name}-{}.service", self.played),
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.records);
+    }
+}
+
+struct Workload {
+    child: Child,
+    folder: Folder,
+    record: PathBuf,
+}
+
+/// A workload ends by itself when its script does; one that hangs is ended.
+fn finish(mut child: Child, folder: &Folder) {
+    drop(child.stdin.take());
+    for _ in 0..50 {
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    folder.kill();
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn look(workloads: &[Workload]) -> Look {
+    Look {
+        at: clock::monotonic(),
+        used: workloads
+            .iter()
+            .map(|workload| Used {
+                cpu: workload.folder.cpu_seconds().unwrap_or(0.0),
+                disk: workload.folder.disk_bytes().unwrap_or(0.0),
+                memory: workload.folder.memory_bytes().unwrap_or(0.0),
+            })
+            .collect(),
+        machine_cpu: machine_cpu().unwrap_or(0.0),
+    }
+}
+
+/// Busy seconds of all CPUs since boot, from the first line of `/proc/stat`, in ticks of 10 ms.
+fn machine_cpu() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    let fields: Vec<f64> = text
+        .lines()
+        .next()?
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let busy = [0, 1, 2, 5, 6].iter().filter_map(|at| fields.get(*at));
+    Some(busy.sum::<f64>() / 100.0)
+}
