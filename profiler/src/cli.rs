@@ -19,6 +19,7 @@ Examples:
   dunnage demo                      see a verdict without any container at hand
   dunnage blame                     watch for 10 seconds and name who harms whom
   dunnage blame --victim web        only what harms the container web
+  dunnage why web                   what limits the container web, and where that was read
   dunnage ps --json                 what each container and service used, for programs
   dunnage doctor                    what works on this host and what does not";
 
@@ -90,6 +91,11 @@ pub(crate) enum Command {
     Ps(PsArgs),
     /// Name who takes CPU time from whom, and clear who does not
     Blame(BlameArgs),
+    /// Say what limits one container, resource by resource, with the metric that decided
+    ///
+    /// For each resource: its own cap, its share beside others, the machine, the hypervisor, or
+    /// nothing; where that was read; and where the container's own look at the machine misleads it.
+    Why(WhyArgs),
     /// Start a victim, a culprit and a bystander and show the verdict beside the truth
     ///
     /// Needs the right to make cgroups, as root has it. Cleans up behind itself. Exits with 0 where
@@ -146,6 +152,17 @@ impl BlameArgs {
         self.length
             .unwrap_or(Duration::from_secs(if self.watch { 5 } else { 10 }))
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// A container's or service's name, the start of an id, its cgroup, or NAMESPACE/POD
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+
+    /// Watch this long: 500ms, 10s, 1m, 1h
+    #[arg(long = "for", value_name = "DURATION", default_value = "5s", value_parser = value::duration)]
+    pub(crate) length: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -222,6 +239,7 @@ mod tests {
         let window = |args: &[&str]| match Cli::parse_from(args).command {
             Some(Command::Blame(blame)) => blame.window(),
             Some(Command::Ps(ps)) => ps.length,
+            Some(Command::Why(why)) => why.length,
             other => panic!("{other:?}"),
         };
         assert_eq!(window(&["dunnage", "blame"]), Duration::from_secs(10));
@@ -234,6 +252,7 @@ mod tests {
             Duration::from_secs(30)
         );
         assert_eq!(window(&["dunnage", "ps"]), Duration::from_secs(1));
+        assert_eq!(window(&["dunnage", "why", "x"]), Duration::from_secs(5));
     }
 
     #[test]
@@ -241,6 +260,6 @@ mod tests {
         for args in [["dunnage", "--json", "ps"], ["dunnage", "ps", "--json"]] {
             assert!(Cli::parse_from(args).global.json);
         }
-        assert!(Cli::try_parse_from(["dunnage", "why", "web"]).is_err());
+        assert!(Cli::try_parse_from(["dunnage", "replay"]).is_err());
     }
 }

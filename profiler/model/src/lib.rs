@@ -8,6 +8,7 @@
 //! - [`party`]: who can be charged or harmed;
 //! - [`usage`]: what each party consumed and waited for in the window;
 //! - [`verdict`]: who harms whom, and who is cleared;
+//! - [`why`]: what limits one party;
 //! - [`document`]: the JSON documents that other programs rely on.
 //! - [`escape`]: names on their way to a terminal;
 
@@ -22,3 +23,4 @@ pub mod party;
 pub mod units;
 pub mod usage;
 pub mod verdict;
+pub mod why;

@@ -11,6 +11,7 @@ mod reference;
 mod session;
 mod top;
 mod victim;
+mod why;
 
 use crate::cli::{Cli, Command, Global, PsArgs};
 use clap::{CommandFactory, error::ErrorKind};
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Top) => top::run(global),
         Some(Command::Ps(args)) => ps::run(global, args),
         Some(Command::Blame(args)) => blame::run(global, args),
+        Some(Command::Why(args)) => why::run(global, args),
         Some(Command::Demo(args)) => demo::run(global, args),
         Some(Command::Devices(args)) => devices::run(global, args),
         Some(Command::Doctor) => doctor::run(global),

@@ -4,13 +4,17 @@ use anyhow::bail;
 use dunnage_model::document::PartyDocument;
 use dunnage_model::party::Party;
 use dunnage_model::usage::WindowUse;
+use dunnage_profiler::sinks::escaped;
 use dunnage_profiler::sinks::text::label;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Shorter beginnings of an id would be names that happen to be hexadecimal.
 const SHORTEST_ID: usize = 4;
 /// So many near names are shown.
 const NEAR_NAMES: usize = 5;
+/// So many of those that one name means are shown.
+const MEANT_NAMES: usize = 8;
 /// Names are compared up to this length, so that hostile ones cost nothing.
 const COMPARED_CHARS: usize = 64;
 /// Jaro-Winkler similarity from which a name counts as near.
@@ -68,6 +72,31 @@ impl Victims {
         );
     }
 
+    /// The one party in `window` that is meant.
+    ///
+    /// A name can be that of several: an operator must say which, by id, cgroup or pod.
+    pub(super) fn one(&self, window: &WindowUse) -> anyhow::Result<Arc<Party>> {
+        self.check(window)?;
+        let parties = window.parties.iter().map(|user| &user.party);
+        let meant: Vec<&Arc<Party>> = parties
+            .filter(|party| self.mean(&PartyDocument::from(&***party)))
+            .collect();
+        if let [only] = meant[..] {
+            return Ok(Arc::clone(only));
+        }
+        let told: Vec<String> = meant
+            .iter()
+            .take(MEANT_NAMES)
+            .map(|party| told_apart(party))
+            .collect();
+        bail!(
+            "{:?} means {} parties; name one by the start of its id, its cgroup, or NAMESPACE/POD/CONTAINER: {}",
+            self.wanted,
+            meant.len(),
+            told.join(", ")
+        );
+    }
+
     /// The names most like the wanted one, the most alike first.
     fn near<'a>(&self, parties: impl Iterator<Item = &'a Party>) -> Vec<String> {
         let wanted = cut(&self.wanted);
@@ -91,6 +120,19 @@ impl Victims {
             .take(NEAR_NAMES)
             .map(|(_, name)| name)
             .collect()
+    }
+}
+
+/// What tells a party from others of its name: its pod, its id, or its cgroup.
+fn told_apart(party: &Party) -> String {
+    let name = label(party);
+    if !party.id.is_empty() {
+        let id: String = party.id.chars().take(12).collect();
+        return format!("{name} ({})", escaped(&id));
+    }
+    match &party.cgroup {
+        Some(cgroup) => format!("{name} ({})", escaped(cgroup)),
+        None => name,
     }
 }
 

@@ -4,6 +4,7 @@
 //! source that cannot run is a notice, said once; the others go on.
 
 pub mod cgroup;
+pub mod closeup;
 pub mod lifecycle;
 pub mod machine;
 pub mod network;

@@ -5,7 +5,10 @@
 
 mod accusation;
 mod cpu;
+mod why;
 mod words;
+
+pub use why::why;
 
 use dunnage_model::usage::WindowUse;
 use dunnage_model::verdict::{Cause, Coverage, Judgement, Resource};

@@ -223,7 +223,7 @@ pub enum FactValue {
 }
 
 impl FactValue {
-    fn of(fact: &Fact) -> Option<FactValue> {
+    pub(super) fn of(fact: &Fact) -> Option<FactValue> {
         match fact {
             Fact::Number(value) => finite(*value).map(FactValue::Number),
             Fact::Text(text) => Some(FactValue::Text(text.clone())),

@@ -1,6 +1,6 @@
 //! The documents against the names in the contract.
 
-use super::{BlameDocument, CheckDocument, DoctorDocument, FactValue, PsDocument};
+use super::{BlameDocument, CheckDocument, DoctorDocument, FactValue, PsDocument, WhyDocument};
 use crate::gap::Gap;
 use crate::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
 use crate::party::{Party, PartyKind, Pod};
@@ -10,6 +10,7 @@ use crate::usage::{
     WindowUse,
 };
 use crate::verdict::{Cause, Cleared, Coverage, Culprit, Fact, Judgement, Resource, Verdict};
+use crate::why::{Answer, Limiter, Metric, Mismatch, Why};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -369,5 +370,96 @@ fn doctor_has_the_names_of_the_contract() {
             "schema": "dunnage.doctor/1",
             "checks": [{"name": "n", "status": "degraded", "detail": "d", "remedy": "r"}],
         })
+    );
+}
+
+#[test]
+fn why_has_the_names_of_the_contract() {
+    let why = Why {
+        party: container("web"),
+        answers: vec![
+            Answer {
+                resource: Resource::Cpu,
+                limited_by: Limiter::Cap,
+                metric: Some(Metric {
+                    name: "throttled_seconds",
+                    value: 3.5,
+                    unit: "seconds",
+                    read_from: "/sys/fs/cgroup/docker/web/cpu.stat".into(),
+                }),
+                evidence: "e".into(),
+                advice: Some("a".into()),
+                culprits: Vec::new(),
+                facts: BTreeMap::from([
+                    ("throttled_seconds", Fact::Number(3.5)),
+                    ("broken", Fact::Number(f64::INFINITY)),
+                ]),
+            },
+            Answer {
+                resource: Resource::Network,
+                limited_by: Limiter::Unknown,
+                metric: None,
+                evidence: "e".into(),
+                advice: None,
+                culprits: Vec::new(),
+                facts: BTreeMap::new(),
+            },
+        ],
+        view: vec![Mismatch {
+            what: "cpus",
+            sees: 8.0,
+            seen_in: "/proc/cpuinfo",
+            may_use: Some(0.5),
+            told_by: Some("/sys/fs/cgroup/docker/web/cpu.max".into()),
+            unit: "CPUs",
+            evidence: "e".into(),
+        }],
+    };
+    let coverage = BTreeMap::from([(Resource::Cpu, Coverage::Exact)]);
+    let requested = Nanos::from_seconds(10.0);
+    let document = WhyDocument::from_parts(&window(), &why, &judgement(), &coverage, requested);
+    let value = serde_json::to_value(&document).unwrap();
+    let blame = serde_json::to_value(blame(&window())).unwrap();
+    assert_eq!(
+        value,
+        json!({
+            "schema": "dunnage.why/1",
+            "host": host(),
+            "window": {"start": "2026-11-21T07:00:00Z", "seconds": 10.0},
+            "party": web(),
+            "resources": [
+                {
+                    "resource": "cpu",
+                    "limited_by": "cap",
+                    "coverage": "exact",
+                    "metric": {"name": "throttled_seconds", "value": 3.5, "unit": "seconds"},
+                    "read_from": "/sys/fs/cgroup/docker/web/cpu.stat",
+                    "evidence": "e",
+                    "advice": "a",
+                    "culprits": [],
+                    "verdicts": blame["verdicts"],
+                    "facts": {"throttled_seconds": 3.5},
+                },
+                {
+                    "resource": "network",
+                    "limited_by": "unknown",
+                    "coverage": "none",
+                    "evidence": "e",
+                    "culprits": [],
+                    "verdicts": [],
+                    "facts": {},
+                },
+            ],
+            "view": [{
+                "what": "cpus", "sees": 8.0, "seen_in": "/proc/cpuinfo", "may_use": 0.5,
+                "told_by": "/sys/fs/cgroup/docker/web/cpu.max", "unit": "CPUs", "evidence": "e",
+            }],
+            "gaps": [{"what": "docker", "why": "no answer"}],
+        })
+    );
+    let text = serde_json::to_string(&document).unwrap();
+    assert_eq!(
+        serde_json::from_str::<WhyDocument>(&text).unwrap(),
+        document
     );
 }

@@ -17,6 +17,7 @@ mod part;
 mod ps;
 mod time;
 mod truth;
+mod why;
 
 pub use blame::{
     BlameDocument, BlamedDocument, ClearedDocument, CulpritDocument, FactValue, HarmDocument,
@@ -44,6 +45,7 @@ pub use truth::{
     CalibrationDocument, MeasuredHarmDocument, NamedShareDocument, ResourceScoreDocument,
     RuleScoreDocument, SaidDocument, ScenarioDocument, TruthDocument, TruthRunDocument,
 };
+pub use why::{AnswerDocument, MetricDocument, MismatchDocument, WhyDocument};
 
 use std::borrow::Cow;
 

@@ -4,12 +4,17 @@
 //! [`Observation`] is a window: two snapshots and what the eBPF sources accumulated in between.
 //! Everything after this is a pure function of an `Observation`.
 
+mod closeup;
 mod counters;
 mod disk;
 mod interrupts;
 mod link;
 mod memory;
 
+pub use closeup::{
+    CloseReading, CloseUp, ContainerView, LevelReading, MemoryEvents, Sourced, TaskReading,
+    TaskSwitches,
+};
 pub use counters::{CounterWindow, OwnerCounters};
 pub use disk::{DiskOwner, DiskPair, DiskWindow};
 pub use interrupts::{InterruptKind, InterruptTime, InterruptWindow, KernelWork};

@@ -242,7 +242,7 @@ fn watched(window: &WindowUse, resource: Resource, coverage: Coverage) -> Option
     }
 }
 
-fn resource_name(resource: Resource) -> &'static str {
+pub(super) fn resource_name(resource: Resource) -> &'static str {
     match resource {
         Resource::Cpu => "CPU",
         Resource::Cache => "cache",

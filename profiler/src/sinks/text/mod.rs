@@ -6,11 +6,13 @@ mod label;
 mod ps;
 #[cfg(test)]
 mod tests_support;
+mod why;
 
 pub use blame::{headline, verdicts};
 pub use doctor::checks;
 pub use label::{joined, label};
 pub use ps::usage;
+pub use why::answers;
 
 use super::color::{Colour, Paint};
 use super::escape::columns;

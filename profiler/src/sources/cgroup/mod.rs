@@ -16,8 +16,9 @@ mod v2;
 mod walk;
 
 pub use layout::{Controller, Hierarchy, Mounts};
-pub(crate) use numbers::{decimal, lines, words};
-pub(crate) use v2::pressure;
+pub(crate) use numbers::{decimal, lines, pairs, single, words};
+pub(crate) use v1::quota;
+pub(crate) use v2::{cpu_max, cpu_stat as v2_cpu_stat, pressure};
 
 use crate::host::HostRoot;
 use crate::sources::network::Namespaces;
