@@ -6,6 +6,7 @@
 pub mod cgroup;
 pub mod closeup;
 pub mod lifecycle;
+pub mod link;
 pub mod machine;
 pub mod network;
 pub mod process;

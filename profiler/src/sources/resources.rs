@@ -3,6 +3,7 @@
 //! A source that cannot run takes its own resource away and nothing else.
 
 use super::cgroup::Mounts;
+use super::link::Link;
 use super::sched::Names;
 use crate::host::HostRoot;
 use aya::{Btf, EbpfLoader};
@@ -61,7 +62,10 @@ struct Entry {
 }
 
 /// Every source.
-const SOURCES: &[Entry] = &[];
+const SOURCES: &[Entry] = &[Entry {
+    what: "queues of network devices",
+    open: |context| Ok(Box::new(Link::open(context)?)),
+}];
 
 /// The sources that run.
 #[derive(Default)]

@@ -5,6 +5,7 @@
 
 mod accusation;
 mod cpu;
+mod network;
 mod why;
 mod words;
 
@@ -26,11 +27,18 @@ struct Judge {
 }
 
 /// Everybody who judges.
-const JUDGES: &[Judge] = &[Judge {
-    resource: Resource::Cpu,
-    judge: cpu::judge,
-    coverage: cpu::coverage,
-}];
+const JUDGES: &[Judge] = &[
+    Judge {
+        resource: Resource::Cpu,
+        judge: cpu::judge,
+        coverage: cpu::coverage,
+    },
+    Judge {
+        resource: Resource::Network,
+        judge: network::judge,
+        coverage: network::coverage,
+    },
+];
 
 /// Every resource that the contract names.
 const RESOURCES: [Resource; 7] = [

@@ -86,16 +86,26 @@ pub struct Kill {
 /// One party's packets in the queue of one network device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkStall {
-    /// Name of the network device.
+    /// Name of the network device; with the namespace, where that is not the host's.
     pub device: Arc<str>,
-    /// Time with packets in the queue and its blame.
+    /// The kind of its queue: "tbf", "htb", "fq_codel" (tc(8)).
+    pub discipline: Arc<str>,
+    /// The handle of its queue; its major number is in the high half.
+    pub handle: u32,
+    /// The queue itself holds packets back to a rate.
+    pub shaped: bool,
+    /// Time with packets in the queue, or shut out of it, and its blame.
     pub blamed: Blamed,
     /// Sent through the queue.
     pub bytes: Bytes,
+    /// Packets sent through the queue.
+    pub packets: u64,
     /// The longest that one packet stood in the queue.
     pub longest: Nanos,
     /// Packets that the queue dropped.
     pub dropped: u64,
+    /// The bytes in them.
+    pub dropped_bytes: Bytes,
 }
 
 /// Time taken from one party's running tasks by the kernel, by what it did.

@@ -2,6 +2,7 @@
 //! parties.
 
 mod disk;
+mod link;
 
 use super::Books;
 use super::tree::Tree;
@@ -23,6 +24,10 @@ pub(super) fn rows(observation: &Observation, tree: &Tree<'_>, books: &mut Books
                 &mut Accounts::new(&window.names, tree, books),
             )
         }),
+        network: resources
+            .link
+            .as_ref()
+            .map(|window| link::rows(window, &mut Accounts::new(&window.names, tree, books))),
         ..Stalls::default()
     }
 }

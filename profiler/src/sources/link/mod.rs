@@ -1,0 +1,146 @@
+//! Who fills the queues of network devices, and whose packets stand in them meanwhile.
+//!
+//! `link.bpf.c` keeps a flat table a queue; [`Link`] takes the differences of one window as a
+//! [`LinkWindow`]. Needs CAP_BPF and CAP_PERFMON, BTF, Linux 5.15 and a version 2 hierarchy, whose
+//! cgroups sockets carry. Loopback, and whatever else has no queue, is not a link.
+
+mod layout;
+mod queues;
+
+use super::owner::owner_of_key;
+use super::resources::{Context, Source};
+use super::sched::Names;
+use super::tracepoint::{AttachError, attach};
+use crate::clock;
+use crate::sys::{MapError, MappedArray};
+use aya::maps::Map;
+use aya::{Ebpf, EbpfError};
+use dunnage_model::gap::Gap;
+use dunnage_model::observation::{LinkWindow, Owner, ResourceWindows};
+use layout::{QUEUES, queue};
+use queues::Queues;
+use std::collections::BTreeSet;
+
+/// The compiled program; `build-ebpf.sh` makes it, a test compares it.
+pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!("link.bpf.o");
+
+/// Without these nothing is seen.
+const NEEDED: [(&str, &str); 3] = [
+    ("on_offer", "net_dev_queue"),
+    ("on_enqueue", "qdisc_enqueue"),
+    ("on_dequeue", "qdisc_dequeue"),
+];
+
+/// What is lost without the others.
+const OPTIONAL: [(&str, &str, &str); 2] = [
+    ("on_drop", "kfree_skb", "packets dropped by queues"),
+    (
+        "on_receive",
+        "netif_receive_skb",
+        "whose the packets are that this host routes",
+    ),
+];
+
+/// Why the queues of network devices are not watched.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The kernel refused the maps or the object does not fit it.
+    #[error("loading the program for network queues failed: {0}")]
+    Load(#[source] Box<EbpfError>),
+    /// The kernel refused a program at its tracepoint.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The object in this binary and its reader differ.
+    #[error(
+        "the map {map} of the program for network queues is missing or has another layout than its reader"
+    )]
+    Layout {
+        /// The map.
+        map: &'static str,
+    },
+    /// The tables could not be mapped.
+    #[error(transparent)]
+    Map(#[from] MapError),
+    /// Sockets carry no cgroup.
+    #[error("sockets carry version 2 cgroups only, and this host has no such hierarchy")]
+    NoUnified,
+}
+
+/// The loaded programs and their tables.
+pub(crate) struct Link {
+    queues: Queues,
+    lost: MappedArray,
+    last_lost: u64,
+    notices: Vec<Gap>,
+    /// Dropping it detaches the programs, so it goes last.
+    _ebpf: Ebpf,
+}
+
+impl Link {
+    /// Loads and attaches the programs; accounting begins at once.
+    pub(crate) fn open(context: &Context<'_>) -> Result<Link, LinkError> {
+        if context.v2_absent == 1 {
+            return Err(LinkError::NoUnified);
+        }
+        let mut ebpf = context
+            .loader()
+            .load(OBJECT)
+            .map_err(|e| LinkError::Load(Box::new(e)))?;
+        let table = mapped(&ebpf, "queues", QUEUES, queue::WORDS)?;
+        let lost = mapped(&ebpf, "lost", 1, 1)?;
+        for (program, tracepoint) in NEEDED {
+            attach(&mut ebpf, context.btf, program, tracepoint)?;
+        }
+        let notices = OPTIONAL
+            .into_iter()
+            .filter_map(|(program, tracepoint, what)| {
+                let error = attach(&mut ebpf, context.btf, program, tracepoint).err()?;
+                Some(Gap::new(what, super::chain(&error)))
+            })
+            .collect();
+        Ok(Link {
+            queues: Queues::new(table, queues::namespace_of_host(context.root)),
+            lost,
+            last_lost: 0,
+            notices,
+            _ebpf: ebpf,
+        })
+    }
+}
+
+impl Source for Link {
+    fn window(&mut self, names: &dyn Names, windows: &mut ResourceWindows) {
+        let mut window = LinkWindow::default();
+        self.queues.take(clock::monotonic(), names, &mut window);
+        let lost = self.lost.load(0, 0);
+        window.lost = lost.saturating_sub(self.last_lost);
+        self.last_lost = lost;
+        let owners: BTreeSet<Owner> = window.owners.iter().map(|entry| entry.owner).collect();
+        window.names = owners
+            .into_iter()
+            .filter_map(|owner| Some((owner, names.path(owner)?)))
+            .collect();
+        windows.link = Some(window);
+    }
+
+    fn notices(&self) -> Vec<Gap> {
+        self.notices.clone()
+    }
+}
+
+fn mapped(
+    ebpf: &Ebpf,
+    name: &'static str,
+    elements: usize,
+    words: usize,
+) -> Result<MappedArray, LinkError> {
+    let wrong = || LinkError::Layout { map: name };
+    let Some(Map::Array(data)) = ebpf.map(name) else {
+        return Err(wrong());
+    };
+    let info = data.info().map_err(|_| wrong())?;
+    if info.value_size() as usize != words * 8 || info.max_entries() as usize != elements {
+        return Err(wrong());
+    }
+    Ok(MappedArray::new(data.fd(), elements, words)?)
+}
