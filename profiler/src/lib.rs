@@ -8,6 +8,7 @@
 
 pub mod clock;
 pub mod host;
+mod own_cgroups;
 pub mod stop;
 /// Every system call that needs `unsafe`, and nothing else.
 #[expect(

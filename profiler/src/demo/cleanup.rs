@@ -3,7 +3,8 @@
 //! The demo removes its own cgroups when it ends. Where it is killed before, its watcher does (see
 //! [`watch`]); where that is killed too, the next demo does (see [`remove_stale`]).
 
-use super::cgroups::{Hierarchy, PREFIX, ROLES};
+use super::cgroups::{PREFIX, ROLES};
+use crate::own_cgroups::{Hierarchy, left_behind, maker};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -55,7 +56,7 @@ impl Traces {
     fn hear(&mut self, line: &str) {
         if let Some(path) = line.strip_prefix("folder ") {
             let path = PathBuf::from(path);
-            if pid_of(&path).is_some() && !self.folders.contains(&path) {
+            if maker(&path, PREFIX).is_some() && !self.folders.contains(&path) {
                 self.folders.push(path);
             }
         } else if let Some(path) = line.strip_prefix("lent-cpu ")
@@ -64,16 +65,6 @@ impl Traces {
             self.lent_cpu = Some(PathBuf::from(path));
         }
     }
-}
-
-/// The process id in the name of a demo's folder.
-fn pid_of(folder: &Path) -> Option<u32> {
-    folder
-        .file_name()?
-        .to_str()?
-        .strip_prefix(PREFIX)?
-        .parse()
-        .ok()
 }
 
 fn remove_folder(folder: &Path) {
@@ -119,25 +110,13 @@ fn kill_inside(cgroup: &Path) {
 /// A folder with processes inside is let alone: its maker may live in another pid namespace. A
 /// dead demo leaves none, for its children die with it.
 pub(super) fn remove_stale(hierarchies: &[Hierarchy]) -> usize {
-    let mut count = 0;
-    for hierarchy in hierarchies {
-        for base in [
-            hierarchy.mount.clone(),
-            hierarchy.mount.join(&hierarchy.own),
-        ] {
-            let Ok(entries) = fs::read_dir(base) else {
-                continue;
-            };
-            for folder in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-                let dead = |pid| !Path::new("/proc").join(u32::to_string(&pid)).exists();
-                if pid_of(&folder).is_some_and(dead) && is_deserted(&folder) {
-                    remove_folder(&folder);
-                    count += 1;
-                }
-            }
-        }
-    }
-    count
+    let bases = hierarchies
+        .iter()
+        .flat_map(|h| [h.mount.clone(), h.mount.join(&h.own)]);
+    left_behind(bases, PREFIX)
+        .filter(|folder| is_deserted(folder))
+        .map(|folder| remove_folder(&folder))
+        .count()
 }
 
 fn is_deserted(folder: &Path) -> bool {

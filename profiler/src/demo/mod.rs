@@ -25,6 +25,7 @@ pub use load::load;
 pub use names::RoleNames;
 pub use truth::{Actor, Phase, Truth};
 
+use crate::own_cgroups;
 use cast::{Launcher, Player, Watcher};
 use cgroups::Folders;
 use dunnage_model::usage::WindowUse;
@@ -345,8 +346,11 @@ impl Stage {
     fn set(launcher: &Launcher) -> Result<Stage, DemoError> {
         let read =
             |path| fs::read_to_string(path).map_err(|source| DemoError::Read { path, source });
-        let hierarchies =
-            cgroups::hierarchies(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
+        let hierarchies = own_cgroups::hierarchies(
+            &read("/proc/self/mountinfo")?,
+            &read("/proc/self/cgroup")?,
+            &cgroups::MATTER,
+        );
         cleanup::remove_stale(&hierarchies);
         let mut watcher = Watcher::start(launcher)?;
         let folders = Folders::make(&hierarchies, std::process::id(), &mut |traces| {

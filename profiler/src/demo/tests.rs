@@ -2,7 +2,7 @@
 //! these tests say so and pass.
 
 use super::*;
-use crate::demo::cgroups::hierarchies;
+use crate::own_cgroups::{Hierarchy, hierarchies};
 use std::path::Path;
 use std::process::Command;
 
@@ -36,9 +36,13 @@ fn may_make_cgroups() -> bool {
     allowed
 }
 
-fn mounted() -> Vec<cgroups::Hierarchy> {
+fn mounted() -> Vec<Hierarchy> {
     let read = |path| fs::read_to_string(path).unwrap();
-    hierarchies(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"))
+    hierarchies(
+        &read("/proc/self/mountinfo"),
+        &read("/proc/self/cgroup"),
+        &cgroups::MATTER,
+    )
 }
 
 /// Folders of demos that process `pid` made.
