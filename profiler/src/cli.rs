@@ -3,6 +3,7 @@
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use dunnage_device_plugin::cli::DevicesArgs;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +13,12 @@ pub(crate) use value::EngineSocket;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 it did what was asked; 1 it could not; 2 wrong usage; 3 with blame --exit-code, where a \
-neighbour or the host harms somebody.";
+neighbour or the host harms somebody; run exits as its command does.";
+
+const RUN_EXIT_CODES: &str = "\
+Exit codes: that of COMMAND, or 128 + n where signal n ended it; 75 where COMMAND succeeded and was disturbed \
+by more than --max-disturbance; 126 where COMMAND cannot be run, 127 where it is not found; 1 where Dunnage \
+could not run it, 2 wrong usage.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +26,7 @@ Examples:
   dunnage blame                     watch for 10 seconds and name who harms whom
   dunnage blame --victim web        only what harms the container web
   dunnage why web                   what limits the container web, and where that was read
+  dunnage run -- cargo bench        run a benchmark and say whether others disturbed it
   dunnage ps --json                 what each container and service used, for programs
   dunnage doctor                    what works on this host and what does not";
 
@@ -96,6 +103,16 @@ pub(crate) enum Command {
     /// For each resource: its own cap, its share beside others, the machine, the hypervisor, or
     /// nothing; where that was read; and where the container's own look at the machine misleads it.
     Why(WhyArgs),
+    /// Run a command in a cgroup of its own and say whether its result can be trusted
+    ///
+    /// The disturbance is the time lost to others / (that time + the time it had), on the resource
+    /// where this is most. Time lost: on the CPU, what its threads waited while others ran, what
+    /// interrupts for others and steal took; on disks, the part of its standing still for I/O in
+    /// which others' requests were served; on the rest, what the verdicts of dunnage blame name.
+    /// Others count also where they stayed within their share. Waiting behind its own threads, and
+    /// behind a limit of its own, does not count. The report goes to standard error.
+    #[command(override_usage = "dunnage run [OPTIONS] [--json FILE] -- <COMMAND>...", after_long_help = RUN_EXIT_CODES)]
+    Run(RunArgs),
     /// Start a victim, a culprit and a bystander and show the verdict beside the truth
     ///
     /// Needs the right to make cgroups, as root has it. Cleans up behind itself. Exits with 0 where
@@ -109,6 +126,9 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Print the manual page, or write one for each command
     Man(ManArgs),
+    /// Become a command once it is watched
+    #[command(hide = true)]
+    RunCommand(RunCommandArgs),
     /// Play one role of the demo
     #[command(hide = true)]
     DemoLoad(DemoLoadArgs),
@@ -163,6 +183,31 @@ pub(crate) struct WhyArgs {
     /// Watch this long: 500ms, 10s, 1m, 1h
     #[arg(long = "for", value_name = "DURATION", default_value = "5s", value_parser = value::duration)]
     pub(crate) length: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Exit with 75 where COMMAND succeeded and was disturbed by more than this, as in 2% or 0.02
+    /// [default: exit as COMMAND does; more than 2% is called disturbed]
+    #[arg(long, value_name = "SHARE", value_parser = value::share)]
+    pub(crate) max_disturbance: Option<f64>,
+
+    /// Where --json writes the report, as one dunnage.run/1 document
+    #[arg(value_name = "FILE", requires = "json")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", last = true, required = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunCommandArgs {
+    /// Who lets it go
+    pub(crate) parent: i32,
+    /// The command and its arguments
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]

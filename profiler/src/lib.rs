@@ -25,7 +25,10 @@ pub mod usage;
 
 pub mod verdict;
 
+pub mod disturbance;
+
 pub mod sinks;
 
 pub mod demo;
 pub mod doctor;
+pub mod run;

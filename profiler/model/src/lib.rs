@@ -9,6 +9,7 @@
 //! - [`usage`]: what each party consumed and waited for in the window;
 //! - [`verdict`]: who harms whom, and who is cleared;
 //! - [`why`]: what limits one party;
+//! - [`run`]: what a command lost while it ran;
 //! - [`document`]: the JSON documents that other programs rely on.
 //! - [`escape`]: names on their way to a terminal;
 
@@ -20,6 +21,7 @@ pub mod escape;
 pub mod gap;
 pub mod observation;
 pub mod party;
+pub mod run;
 pub mod units;
 pub mod usage;
 pub mod verdict;

@@ -8,6 +8,7 @@ mod doctor;
 mod output;
 mod ps;
 mod reference;
+mod run;
 mod session;
 mod top;
 mod victim;
@@ -28,11 +29,13 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Ps(args)) => ps::run(global, args),
         Some(Command::Blame(args)) => blame::run(global, args),
         Some(Command::Why(args)) => why::run(global, args),
+        Some(Command::Run(args)) => run::run(global, args),
         Some(Command::Demo(args)) => demo::run(global, args),
         Some(Command::Devices(args)) => devices::run(global, args),
         Some(Command::Doctor) => doctor::run(global),
         Some(Command::Completions(args)) => reference::completions(args),
         Some(Command::Man(args)) => reference::man(args),
+        Some(Command::RunCommand(args)) => Ok(run::command(args)),
         Some(Command::DemoLoad(args)) => demo::load(args),
     }
 }

@@ -3,12 +3,13 @@
 use super::diagnostics::Gaps;
 use crate::cli::Global;
 use anyhow::Context;
-use dunnage_model::observation::Observation;
+use dunnage_model::observation::{Host, Observation};
 use dunnage_model::usage::WindowUse;
 use dunnage_model::verdict::{Coverage, Judgement, Resource};
 use dunnage_profiler::demo::RoleNames;
 use dunnage_profiler::host::HostRoot;
 use dunnage_profiler::parties::{Parties, PartiesOptions, PartyLookup};
+use dunnage_profiler::run::RunNames;
 use dunnage_profiler::sources::cgroup::Want;
 use dunnage_profiler::sources::{Collector, CollectorOptions};
 use dunnage_profiler::stop::Stop;
@@ -65,6 +66,40 @@ impl Session {
     /// Says what is missing, each thing once.
     pub(super) fn say_notices(&mut self) {
         self.gaps.say(self.collector.notices());
+    }
+
+    /// Lets the first window begin now.
+    pub(super) fn begin(&mut self) {
+        self.collector.begin();
+    }
+
+    /// Whether the scheduler's events are accounted for.
+    pub(super) fn is_exact(&self) -> bool {
+        self.collector.is_exact()
+    }
+
+    /// The host.
+    pub(super) fn host(&self) -> &Host {
+        self.collector.host()
+    }
+
+    /// The same for a command in a cgroup of its own at `paths`, called `program`; waits for no name,
+    /// so that the next window follows without a gap.
+    pub(super) fn watch_run(
+        &mut self,
+        paths: &[String],
+        program: &str,
+        length: Duration,
+        stop: &Stop,
+    ) -> Judged {
+        let observation = self.collector.observe(length, stop);
+        judged(&observation, &RunNames::new(&self.parties, paths, program))
+    }
+
+    /// The names, once engines that are answering just then have told them.
+    pub(super) fn settled_names(&self) -> &Parties {
+        self.parties.settle(PATIENCE);
+        &self.parties
     }
 
     /// Watches for `length`, or until `stop` is raised.

@@ -202,6 +202,11 @@ impl Collector {
         &self.host
     }
 
+    /// Lets the first window begin now, where the next call of [`Collector::observe`] is at hand.
+    pub fn begin(&mut self) {
+        self.last = Some(self.boundary().snapshot);
+    }
+
     /// Takes the window that begins now and is `length` long, less where `stop` is raised. A call
     /// right after another continues where that one ended, so that nothing falls in between.
     pub fn observe(&mut self, length: Duration, stop: &Stop) -> Observation {

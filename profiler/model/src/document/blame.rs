@@ -120,7 +120,8 @@ fn wait_documents(
         .collect()
 }
 
-fn coverage_words(coverage: &BTreeMap<Resource, Coverage>) -> BTreeMap<Word, Word> {
+/// The words of the contract; what it always lists is there.
+pub(super) fn coverage_words(coverage: &BTreeMap<Resource, Coverage>) -> BTreeMap<Word, Word> {
     let mut words: BTreeMap<Word, Word> = ALWAYS_COVERED
         .iter()
         .map(|r| (r.as_str().into(), Coverage::None.as_str().into()))

@@ -15,6 +15,7 @@ mod devices;
 mod doctor;
 mod part;
 mod ps;
+mod run;
 mod time;
 mod truth;
 mod why;
@@ -40,6 +41,9 @@ pub use ps::{
     AcceleratorDocument, CpuDocument, DeviceDocument, DiskDocument, MachineCpuDocument,
     MachineDocument, MemoryDocument, NetworkDocument, PartyUseDocument, PsDocument, by_cpu,
 };
+pub use run::{
+    CircumstancesDocument, RunDocument, RunEndDocument, RunLossDocument, RunVerdictDocument,
+};
 pub use time::rfc3339;
 pub use truth::{
     CalibrationDocument, MeasuredHarmDocument, NamedShareDocument, ResourceScoreDocument,
@@ -47,6 +51,7 @@ pub use truth::{
 };
 pub use why::{AnswerDocument, MetricDocument, MismatchDocument, WhyDocument};
 
+use blame::coverage_words;
 use std::borrow::Cow;
 
 /// A word of the contract, borrowed when written and owned when read.

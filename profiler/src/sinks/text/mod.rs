@@ -4,6 +4,7 @@ mod blame;
 mod doctor;
 mod label;
 mod ps;
+mod run;
 #[cfg(test)]
 mod tests_support;
 mod why;
@@ -13,10 +14,12 @@ pub use doctor::checks;
 pub use label::{joined, label};
 pub use ps::usage;
 pub use why::answers;
+pub use run::run;
 
 use super::color::{Colour, Paint};
 use super::escape::columns;
-use std::io::{IsTerminal, stdout};
+use std::io::{IsTerminal, stderr, stdout};
+use std::os::fd::AsFd;
 
 /// The width of a page where standard output is no terminal.
 const PAGE_WIDTH: usize = 100;
@@ -43,13 +46,23 @@ impl Page {
     /// The page that standard output is: as wide as its terminal, else 100 columns.
     #[must_use]
     pub fn of_stdout(colour: Colour) -> Page {
-        let size = terminal_size::terminal_size_of(stdout());
+        Page::of(&stdout(), colour)
+    }
+
+    /// The page that standard error is.
+    #[must_use]
+    pub fn of_stderr(colour: Colour) -> Page {
+        Page::of(&stderr(), colour)
+    }
+
+    fn of<T: IsTerminal + AsFd>(stream: &T, colour: Colour) -> Page {
+        let size = terminal_size::terminal_size_of(stream);
         let width = size.map_or(PAGE_WIDTH, |(width, _)| usize::from(width.0));
         // A terminal that does not know its size says 0.
         let width = if width == 0 { PAGE_WIDTH } else { width };
         Page {
             width,
-            paint: Paint::new(colour.wanted(stdout().is_terminal())),
+            paint: Paint::new(colour.wanted(stream.is_terminal())),
         }
     }
 }

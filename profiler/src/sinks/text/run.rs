@@ -1,0 +1,212 @@
+//! `dunnage run` for people: the verdict, what was lost to whom, and what else was seen.
+
+use super::blame::resource_name;
+use super::{Page, joined, label, wrapped};
+use crate::sinks::escape::escaped;
+use crate::sinks::quantity::{bytes, percent, seconds};
+use crate::sinks::table::{Column, Table};
+use dunnage_model::run::{Circumstances, RunLoss, RunReport, RunVerdict, Trust};
+use dunnage_model::verdict::{Coverage, Resource};
+
+const INDENT: &str = "  ";
+
+/// So many of those who took time get a line; the others are added up.
+const MOST_ROWS: usize = 6;
+
+/// The report of a run of which `bound` (0 to 1) was allowed to be lost.
+#[must_use]
+pub fn run(report: &RunReport, bound: f64, page: &Page) -> String {
+    let paint = page.paint;
+    let line = wrapped(&headline(report, bound), page.width, "");
+    let line = line.trim_end();
+    let mut out = match report.trust(bound) {
+        Trust::Clean => paint.bold(line),
+        Trust::Disturbed | Trust::Unknown => paint.bold(&paint.red(line)),
+    };
+    out.push('\n');
+    if report.losses.iter().any(|loss| !loss.to.is_empty()) {
+        out.push_str(&takers(report, page));
+    }
+    for verdict in &report.verdicts {
+        out.push_str(&wrapped(
+            &sentence(verdict, report.windows),
+            page.width,
+            INDENT,
+        ));
+    }
+    let seen = circumstances(&report.circumstances);
+    if !seen.is_empty() {
+        out.push_str(&wrapped(&seen, page.width, INDENT));
+    }
+    if !report.left.is_empty() {
+        let names: Vec<String> = report.left.iter().map(|name| escaped(name)).collect();
+        let line = format!(
+            "still running, in the caller's cgroup now: {}",
+            joined(&names)
+        );
+        out.push_str(&wrapped(&line, page.width, INDENT));
+    }
+    let unseen = unseen(report);
+    if !unseen.is_empty() {
+        out.push_str(&paint.dim(wrapped(&unseen, page.width, INDENT).trim_end()));
+        out.push('\n');
+    }
+    out
+}
+
+fn headline(report: &RunReport, bound: f64) -> String {
+    let took = format!(
+        "{} took {}, {} of CPU time",
+        report
+            .command
+            .first()
+            .map_or_else(String::new, |name| escaped(name)),
+        seconds(report.length.seconds()),
+        seconds(report.ran.seconds())
+    );
+    let lost = match report.losses.first() {
+        Some(loss) => format!(
+            "{} lost to others on the {}, {} of its time",
+            seconds(loss.lost.seconds()),
+            resource_name(loss.resource),
+            percent(loss.fraction())
+        ),
+        None => "no time lost to others".to_owned(),
+    };
+    match report.trust(bound) {
+        Trust::Clean => format!("Clean: {lost} (up to {} is clean); {took}", percent(bound)),
+        Trust::Disturbed => format!(
+            "Disturbed by {}: {lost}; {took}",
+            percent(report.disturbance())
+        ),
+        Trust::Unknown => format!("Cannot tell: waits for a CPU could not be seen; {took}"),
+    }
+}
+
+fn takers(report: &RunReport, page: &Page) -> String {
+    let mut table = Table::new(vec![
+        Column::text("LOST TO", 12, 0),
+        Column::text("KIND", 9, 2),
+        Column::text("ON", 7, 0),
+        Column::number("TOOK", 1),
+        Column::number("OF ITS TIME", 0),
+    ]);
+    let of_all = |loss: &RunLoss, time: f64| {
+        let all = loss.lost.seconds() + loss.had.seconds();
+        percent(if all > 0.0 { time / all } else { 0.0 })
+    };
+    for loss in &report.losses {
+        let on = resource_name(loss.resource).to_owned();
+        for (party, time) in loss.to.iter().take(MOST_ROWS) {
+            table.row(vec![
+                label(party),
+                party.kind.as_str().to_owned(),
+                on.clone(),
+                seconds(time.seconds()),
+                of_all(loss, time.seconds()),
+            ]);
+        }
+        let rest: f64 = loss
+            .to
+            .iter()
+            .skip(MOST_ROWS)
+            .map(|(_, time)| time.seconds())
+            .sum();
+        let others = format!("({} others)", loss.to.len().saturating_sub(MOST_ROWS));
+        let unknown = "(nobody known)".to_owned();
+        for (who, time) in [(others, rest), (unknown, loss.unexplained.seconds())] {
+            if time > 0.0 {
+                let cells = vec![
+                    who,
+                    "-".to_owned(),
+                    on.clone(),
+                    seconds(time),
+                    of_all(loss, time),
+                ];
+                table.row(cells);
+            }
+        }
+    }
+    table.render(page.width, INDENT.len(), page.paint)
+}
+
+fn sentence(verdict: &RunVerdict, windows: usize) -> String {
+    let held = if windows > 1 {
+        format!(" (held in {} of {windows} windows)", verdict.windows)
+    } else {
+        String::new()
+    };
+    format!(
+        "{}{held}; advice: {}",
+        escaped(&verdict.worst.evidence),
+        escaped(&verdict.worst.advice)
+    )
+}
+
+/// One sentence of what was seen; what could not be seen is not in it.
+fn circumstances(seen: &Circumstances) -> String {
+    let time = |value: Option<dunnage_model::units::Nanos>, what: &str| {
+        let value = value.filter(|time| time.0 > 0)?;
+        Some(format!("{what} {}", seconds(value.seconds())))
+    };
+    let count = |value: Option<u64>, what: &str| Some(format!("{} {what}", value?));
+    let size = |value: Option<dunnage_model::units::Bytes>, what: &str| {
+        #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+        let shown = value.map(|value| bytes(value.0 as f64))?;
+        Some(format!("{shown} {what}"))
+    };
+    let megahertz = |hertz: u64| hertz / 1_000_000;
+    let parts = [
+        time(seen.throttled, "held back by a quota for"),
+        time(seen.waited_for_itself, "waited behind its own threads for"),
+        time(seen.steal, "the machine's steal was"),
+        count(seen.involuntary_switches, "involuntary switches"),
+        count(seen.migrations, "migrations"),
+        count(seen.major_faults, "major faults"),
+        size(seen.read_from_disk, "read from disk"),
+        size(seen.refaulted.filter(|bytes| bytes.0 > 0), "refaulted"),
+        seen.frequency.map(|(lowest, highest)| {
+            format!(
+                "CPUs ran at {} to {} MHz",
+                megahertz(lowest),
+                megahertz(highest)
+            )
+        }),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() {
+        String::new()
+    } else {
+        format!("seen: {}", parts.join(", "))
+    }
+}
+
+fn unseen(report: &RunReport) -> String {
+    let of = |resource: Resource| report.coverage.get(&resource).copied();
+    let resources = [
+        Resource::Cpu,
+        Resource::Disk,
+        Resource::Memory,
+        Resource::Network,
+        Resource::Cache,
+    ];
+    let blind: Vec<&str> = resources
+        .into_iter()
+        .filter(|resource| of(*resource).is_none_or(|c| c == Coverage::None))
+        .map(resource_name)
+        .collect();
+    let mut parts = Vec::new();
+    if of(Resource::Cpu) == Some(Coverage::Correlated) {
+        parts.push("behind whom it waited for a CPU is an estimate".to_owned());
+    }
+    if !blind.is_empty() {
+        parts.push(format!("not watched: {}", blind.join(", ")));
+    }
+    parts.extend(
+        report
+            .gaps
+            .iter()
+            .map(|gap| format!("no {}", escaped(&gap.what))),
+    );
+    parts.join("; ")
+}
