@@ -227,3 +227,78 @@ impl From<&Circumstances> for CircumstancesDocument {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gap::Gap;
+    use crate::observation::{CgroupLayout, Host};
+    use crate::party::Party;
+    use crate::units::Nanos;
+    use crate::verdict::{Coverage, Resource};
+    use serde_json::{Value, json};
+    use std::sync::Arc;
+
+    fn report() -> RunReport {
+        let seconds = Nanos::from_seconds;
+        RunReport {
+            command: vec!["make".into(), "bench".into()],
+            host: Host {
+                name: "n1".into(),
+                kernel: "6.18.0".into(),
+                cpus: 2,
+                cgroup: CgroupLayout::V2,
+            },
+            start_unix: Nanos(1_795_244_400_000_000_000),
+            length: seconds(12.0),
+            windows: 3,
+            end: RunEnd::Killed(9),
+            cgroup: None,
+            ran: seconds(9.0),
+            losses: vec![RunLoss {
+                resource: Resource::Cpu,
+                lost: seconds(1.0),
+                had: seconds(9.0),
+                to: vec![(Arc::new(Party::kernel()), seconds(0.75))],
+                unexplained: seconds(0.25),
+            }],
+            coverage: BTreeMap::from([(Resource::Cpu, Coverage::Exact)]),
+            verdicts: Vec::new(),
+            circumstances: Circumstances {
+                migrations: Some(0),
+                frequency: Some((1, 2)),
+                ..Circumstances::default()
+            },
+            left: vec!["daemon".into()],
+            gaps: vec![Gap::new("cgroup of its own", "not allowed")],
+        }
+    }
+
+    #[test]
+    fn the_document_has_the_fields_of_its_schema_and_reads_back() {
+        let document = RunDocument::new(&report(), 0.02);
+        let value = serde_json::to_value(&document).unwrap();
+        assert_eq!(value["schema"], "dunnage.run/1");
+        assert_eq!(value["verdict"], "disturbed");
+        assert_eq!(value["disturbance"], 0.1);
+        assert_eq!(value["end"], json!({"signal": 9}));
+        assert_eq!(value["lost"][0]["to"][0]["seconds"], 0.75);
+        assert_eq!(value["lost"][0]["unexplained_seconds"], 0.25);
+        assert_eq!(
+            value["circumstances"],
+            json!({"migrations": 0, "lowest_hertz": 1, "highest_hertz": 2})
+        );
+        assert_eq!(value["coverage"]["disk"], "none");
+        assert_eq!(value.get("cgroup"), None::<&Value>);
+        assert_eq!(
+            serde_json::from_value::<RunDocument>(value).unwrap(),
+            document
+        );
+    }
+
+    #[test]
+    fn exit_codes_are_those_of_a_shell() {
+        assert_eq!(RunEnd::Exited(3).code(), 3);
+        assert_eq!(RunEnd::Killed(9).code(), 137);
+    }
+}

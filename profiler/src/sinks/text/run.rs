@@ -6,7 +6,7 @@ use crate::sinks::escape::escaped;
 use crate::sinks::quantity::{bytes, percent, seconds};
 use crate::sinks::table::{Column, Table};
 use dunnage_model::run::{Circumstances, RunLoss, RunReport, RunVerdict, Trust};
-use dunnage_model::verdict::{Coverage, Resource};
+use dunnage_model::verdict::{Cause, Coverage, Resource};
 
 const INDENT: &str = "  ";
 
@@ -24,7 +24,7 @@ pub fn run(report: &RunReport, bound: f64, page: &Page) -> String {
         Trust::Disturbed | Trust::Unknown => paint.bold(&paint.red(line)),
     };
     out.push('\n');
-    if report.losses.iter().any(|loss| !loss.to.is_empty()) {
+    if !report.losses.is_empty() {
         out.push_str(&takers(report, page));
     }
     for verdict in &report.verdicts {
@@ -136,9 +136,13 @@ fn sentence(verdict: &RunVerdict, windows: usize) -> String {
     } else {
         String::new()
     };
+    let evidence = escaped(&verdict.worst.evidence);
+    // What a run does to itself is part of what it measures, and its cgroup is gone with its knobs.
+    if verdict.worst.cause == Cause::Itself {
+        return format!("{evidence}{held}");
+    }
     format!(
-        "{}{held}; advice: {}",
-        escaped(&verdict.worst.evidence),
+        "{evidence}{held}; advice: {}",
         escaped(&verdict.worst.advice)
     )
 }
@@ -197,7 +201,10 @@ fn unseen(report: &RunReport) -> String {
         .collect();
     let mut parts = Vec::new();
     if of(Resource::Cpu) == Some(Coverage::Correlated) {
-        parts.push("behind whom it waited for a CPU is an estimate".to_owned());
+        parts.push(
+            "behind whom it waited for a CPU is an estimate, and its own threads may be among them"
+                .to_owned(),
+        );
     }
     if !blind.is_empty() {
         parts.push(format!("not watched: {}", blind.join(", ")));
@@ -209,4 +216,93 @@ fn unseen(report: &RunReport) -> String {
             .map(|gap| format!("no {}", escaped(&gap.what))),
     );
     parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sinks::text::tests_support::{container, exact_cpu, verdict, window};
+    use dunnage_model::gap::Gap;
+    use dunnage_model::run::RunEnd;
+    use dunnage_model::units::{Bytes, Nanos};
+
+    fn report() -> RunReport {
+        let seconds = Nanos::from_seconds;
+        RunReport {
+            command: vec!["cargo".into(), "bench".into()],
+            host: window(Vec::new()).host,
+            start_unix: Nanos::ZERO,
+            length: seconds(12.0),
+            windows: 3,
+            end: RunEnd::Exited(0),
+            cgroup: Some("/dunnage-run-7".into()),
+            ran: seconds(9.0),
+            losses: vec![RunLoss {
+                resource: Resource::Cpu,
+                lost: seconds(1.0),
+                had: seconds(9.0),
+                to: vec![(container("batch", "jobs").into(), seconds(0.9))],
+                unexplained: seconds(0.1),
+            }],
+            coverage: exact_cpu(),
+            verdicts: vec![RunVerdict {
+                worst: verdict(Cause::Neighbour),
+                harm: seconds(3.51),
+                windows: 1,
+            }],
+            circumstances: Circumstances {
+                steal: Some(Nanos::ZERO),
+                throttled: Some(seconds(0.5)),
+                involuntary_switches: Some(120),
+                major_faults: Some(3),
+                read_from_disk: Some(Bytes(1 << 20)),
+                frequency: Some((1_200_000_000, 3_400_000_000)),
+                ..Circumstances::default()
+            },
+            left: Vec::new(),
+            gaps: vec![Gap::new("migrations", "not allowed")],
+        }
+    }
+
+    #[test]
+    fn a_disturbed_run_names_who_took_its_time() {
+        let expected = "\
+Disturbed by 10 %: 1 s lost to others on the CPU, 10 % of its time; cargo took 12 s, 9 s of CPU time
+  LOST TO         KIND       ON     TOOK  OF ITS TIME
+  batch           container  CPU  900 ms          9 %
+  (nobody known)  -          CPU  100 ms          1 %
+  web waited 3.51 s for a CPU in 10 s; batch ran for 2.90 s of it while over its share (held in 1 of
+  3 windows); advice: give batch a CPU limit or fewer shares, or move it off CPUs 0-1
+  seen: held back by a quota for 500 ms, 120 involuntary switches, 3 major faults, 1Mi read from
+  disk, CPUs ran at 1200 to 3400 MHz
+  not watched: disk, memory, network, cache; no migrations
+";
+        assert_eq!(run(&report(), 0.02, &Page::plain(100)), expected);
+    }
+
+    #[test]
+    fn within_the_bound_it_is_clean_and_blind_it_is_neither() {
+        let mut report = report();
+        let text = run(&report, 0.2, &Page::plain(100));
+        assert!(
+            text.starts_with("Clean: 1 s lost to others on the CPU"),
+            "{text}"
+        );
+        report.coverage.clear();
+        let text = run(&report, 0.2, &Page::plain(100));
+        assert!(text.starts_with("Cannot tell: "), "{text}");
+    }
+
+    #[test]
+    fn hostile_names_cannot_act_on_a_terminal() {
+        let mut report = report();
+        report.command = vec!["\x1b[2Jx".into()];
+        report.left = vec!["a\nClean".into(), "\u{202e}b".into()];
+        report.losses[0].to[0].0 = container("c\r\x1b[A", "i").into();
+        report.gaps[0].what = "\x07".into();
+        let text = run(&report, 0.02, &Page::plain(60));
+        let acts = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!text.chars().any(acts), "{text:?}");
+        assert!(!text.contains("\nClean"), "{text}");
+    }
 }

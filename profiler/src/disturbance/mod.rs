@@ -311,3 +311,6 @@ fn add_up(sum: &mut Option<Nanos>, time: Option<Nanos>) {
         *sum.get_or_insert_default() += time;
     }
 }
+
+#[cfg(test)]
+mod tests;
