@@ -128,7 +128,7 @@ pub(crate) enum Command {
     Man(ManArgs),
     /// Become a command once it is watched
     #[command(hide = true)]
-    RunCommand(RunCommandArgs),
+    RunChild(RunChildArgs),
     /// Play one role of the demo
     #[command(hide = true)]
     DemoLoad(DemoLoadArgs),
@@ -202,7 +202,7 @@ pub(crate) struct RunArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RunCommandArgs {
+pub(crate) struct RunChildArgs {
     /// Who lets it go
     pub(crate) parent: i32,
     /// The command and its arguments

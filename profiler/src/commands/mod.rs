@@ -35,7 +35,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Doctor) => doctor::run(global),
         Some(Command::Completions(args)) => reference::completions(args),
         Some(Command::Man(args)) => reference::man(args),
-        Some(Command::RunCommand(args)) => Ok(run::command(args)),
+        Some(Command::RunChild(args)) => Ok(run::child(args)),
         Some(Command::DemoLoad(args)) => demo::load(args),
     }
 }

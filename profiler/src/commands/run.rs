@@ -3,7 +3,7 @@
 use super::diagnostics::{colour, say};
 use super::session::{Judged, Session};
 use super::wrong_usage;
-use crate::cli::{Global, RunArgs, RunCommandArgs};
+use crate::cli::{Global, RunArgs, RunChildArgs};
 use anyhow::Context;
 use dunnage_device_plugin::commands::told;
 use dunnage_model::document::RunDocument;
@@ -16,8 +16,7 @@ use dunnage_profiler::clock;
 use dunnage_profiler::disturbance::Tally;
 use dunnage_profiler::parties::PartyLookup;
 use dunnage_profiler::run::{
-    Extras, Follower, Frequency, RunCgroups, RunCommand, RunError, RunNames, RunSignals,
-    become_command,
+    Extras, Follower, Frequency, RunCgroups, RunCommand, RunError, RunSignals, become_command,
 };
 use dunnage_profiler::sinks::json::{self, Layout};
 use dunnage_profiler::sinks::text::{self, Page};
@@ -266,7 +265,7 @@ impl Watch {
 }
 
 /// The hidden command that becomes the operator's.
-pub(super) fn command(args: &RunCommandArgs) -> ExitCode {
+pub(super) fn child(args: &RunChildArgs) -> ExitCode {
     let (code, error) = become_command(args.parent, &args.command);
     let program = args.command.first().map(|word| word.to_string_lossy());
     say(&format!(

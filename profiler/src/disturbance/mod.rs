@@ -125,12 +125,12 @@ impl Tally {
         }
         for disk in party.disk.iter().flatten() {
             let read = seen.read_from_disk.get_or_insert_default();
-            *read = *read + disk.read;
+            *read += disk.read;
         }
         let memory = window.stalls.memory.iter().flat_map(|m| &m.parties);
         for stall in memory.filter(|stall| stall.party == place) {
             let refaulted = seen.refaulted.get_or_insert(Bytes(0));
-            *refaulted = *refaulted + stall.refaulted;
+            *refaulted += stall.refaulted;
         }
         let waits = window.waits.iter().flatten();
         for row in waits.filter(|row| row.party == place) {

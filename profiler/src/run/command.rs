@@ -40,7 +40,7 @@ impl RunCommand {
     /// Where it cannot be started.
     pub fn start(command: &[OsString]) -> Result<RunCommand, RunError> {
         let child = Command::new("/proc/self/exe")
-            .arg("run-command")
+            .arg("run-child")
             .arg(std::process::id().to_string())
             .arg("--")
             .args(command)

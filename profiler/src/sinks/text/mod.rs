@@ -13,8 +13,8 @@ pub use blame::{headline, verdicts};
 pub use doctor::checks;
 pub use label::{joined, label};
 pub use ps::usage;
-pub use why::answers;
 pub use run::run;
+pub use why::answers;
 
 use super::color::{Colour, Paint};
 use super::escape::columns;
