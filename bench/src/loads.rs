@@ -90,7 +90,7 @@ pub(crate) fn requests(operations: u32) -> anyhow::Result<f64> {
 }
 
 /// A fixed amount of arithmetic that the compiler cannot leave out.
-fn work(seed: &[u8], rounds: u32) -> u64 {
+pub(crate) fn work(seed: &[u8], rounds: u32) -> u64 {
     let mut hash = seed.iter().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
         (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -2,6 +2,7 @@
 //!
 //! `dunnage-bench switch` measures the scheduling program beside an empty one on the same event;
 //! `dunnage-bench agent` measures the agent at 1 Hz over the number of cgroups;
+//! `dunnage-bench sources` measures the eBPF part of every source under a mixed load;
 //! `dunnage-bench start` measures the time to the first verdict; `dunnage-bench cost` sets Dunnage beside
 //! other programs that watch containers; `dunnage-bench truth` plays labelled scenarios and says how
 //! often the verdicts are right. `README.md` beside this crate says what is promised and how each
@@ -14,6 +15,8 @@ mod cgroups;
 mod cost;
 mod figures;
 mod loads;
+mod mixed;
+mod sources;
 mod start;
 mod switch;
 mod truth;
@@ -65,6 +68,18 @@ enum What {
         #[arg(long, default_value_t = 5)]
         rounds: u32,
     },
+    /// The eBPF part of every source, alone and together, under a load that switches, reads, writes, sends
+    Sources {
+        /// Interleaved rounds of: nothing, each source, all
+        #[arg(long, default_value_t = 8)]
+        rounds: u32,
+        /// Operations of each of the load's two pairs in a round
+        #[arg(long, default_value_t = 12_000)]
+        operations: u64,
+        /// A folder on a disk for the load's files [default: that of temporary files]
+        #[arg(long)]
+        folder: Option<PathBuf>,
+    },
     /// Dunnage beside cAdvisor, Rezolus, below, Netdata and `docker stats`, as far as they are installed
     Cost {
         /// The dunnage binary
@@ -88,6 +103,14 @@ enum What {
     /// One workload of a scenario, not to be called by hand
     #[command(hide = true)]
     Part(truth::PartArguments),
+    /// The load of `sources`, not to be called by hand
+    #[command(hide = true)]
+    MixedLoad {
+        /// Operations of each pair
+        operations: u64,
+        /// Where its files go
+        folder: PathBuf,
+    },
     /// A load for the other measurements, not to be called by hand
     #[command(hide = true)]
     Load {
@@ -127,6 +150,18 @@ fn main() -> anyhow::Result<ExitCode> {
         What::Truth(arguments) => return truth::measure(&arguments, &cli.output),
         What::Part(arguments) => {
             truth::play(arguments)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        What::Sources {
+            rounds,
+            operations,
+            folder,
+        } => {
+            let folder = folder.unwrap_or_else(std::env::temp_dir);
+            sources::measure(&folder, rounds, operations)?
+        }
+        What::MixedLoad { operations, folder } => {
+            mixed::run(&folder, operations)?;
             return Ok(ExitCode::SUCCESS);
         }
         What::Load { busy_us, seconds } => {

@@ -18,19 +18,19 @@ type Load = fn() -> anyhow::Result<()>;
 
 /// What is attached during a measurement.
 #[derive(Clone, Copy, PartialEq)]
-enum Attached {
+pub(crate) enum Attached {
     Nothing,
     Empty,
     Sched,
 }
 
-enum Loaded {
+pub(crate) enum Loaded {
     Nothing,
     Empty { _ebpf: Ebpf },
     Sched { _probe: Box<Probe> },
 }
 
-fn load(what: Attached) -> anyhow::Result<Loaded> {
+pub(crate) fn load(what: Attached) -> anyhow::Result<Loaded> {
     Ok(match what {
         Attached::Nothing => Loaded::Nothing,
         Attached::Empty => {

@@ -345,7 +345,7 @@ fn is_this_kernel(root: &HostRoot) -> bool {
 }
 
 /// One more than the highest possible CPU number (`Documentation/admin-guide/cputopology.rst`).
-fn possible_cpus(root: &HostRoot) -> Option<u32> {
+pub(super) fn possible_cpus(root: &HostRoot) -> Option<u32> {
     let text = root.read("/sys/devices/system/cpu/possible", 4096).ok()?;
     CpuSet::parse(&String::from_utf8_lossy(&text))?
         .iter()

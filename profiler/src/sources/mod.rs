@@ -13,11 +13,13 @@ pub mod process;
 pub mod sched;
 pub mod sockets;
 
+mod alone;
 mod collector;
 mod owner;
 mod resources;
 mod tracepoint;
 
+pub use alone::{Alone, AloneError};
 pub use collector::{Collector, CollectorError, CollectorOptions};
 pub use tracepoint::AttachError;
 

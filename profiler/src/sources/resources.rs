@@ -55,14 +55,14 @@ pub(crate) trait Source: Send {
 type Opened = Result<Box<dyn Source>, Box<dyn std::error::Error>>;
 
 /// How a source is opened.
-struct Entry {
+pub(super) struct Entry {
     /// What is lost without it.
-    what: &'static str,
-    open: fn(&Context<'_>) -> Opened,
+    pub(super) what: &'static str,
+    pub(super) open: fn(&Context<'_>) -> Opened,
 }
 
 /// Every source.
-const SOURCES: &[Entry] = &[Entry {
+pub(super) const SOURCES: &[Entry] = &[Entry {
     what: "queues of network devices",
     open: |context| Ok(Box::new(Link::open(context)?)),
 }];

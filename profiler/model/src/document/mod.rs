@@ -17,7 +17,6 @@ mod part;
 mod ps;
 mod run;
 mod time;
-mod truth;
 mod why;
 
 pub use blame::{
@@ -45,10 +44,6 @@ pub use run::{
     CircumstancesDocument, RunDocument, RunEndDocument, RunLossDocument, RunVerdictDocument,
 };
 pub use time::rfc3339;
-pub use truth::{
-    CalibrationDocument, MeasuredHarmDocument, NamedShareDocument, ResourceScoreDocument,
-    RuleScoreDocument, SaidDocument, ScenarioDocument, TruthDocument, TruthRunDocument,
-};
 pub use why::{AnswerDocument, MetricDocument, MismatchDocument, WhyDocument};
 
 use blame::coverage_words;
