@@ -100,6 +100,15 @@ enum What {
     },
     /// Labelled scenarios on real cgroups: how often the verdicts are right
     Truth(truth::TruthArguments),
+    /// The page of all runs of `truth` that lie in a folder as JSON
+    Report {
+        /// The folder
+        #[arg(long, value_name = "DIR")]
+        store: PathBuf,
+        /// Where the page goes
+        #[arg(short, long, value_name = "FILE.html")]
+        output: PathBuf,
+    },
     /// One workload of a scenario, not to be called by hand
     #[command(hide = true)]
     Part(truth::PartArguments),
@@ -148,6 +157,10 @@ fn main() -> anyhow::Result<ExitCode> {
             only,
         })?,
         What::Truth(arguments) => return truth::measure(&arguments, &cli.output),
+        What::Report { store, output } => {
+            truth::report::write(&store, &output)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         What::Part(arguments) => {
             truth::play(arguments)?;
             return Ok(ExitCode::SUCCESS);

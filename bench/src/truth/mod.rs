@@ -11,6 +11,7 @@ mod homes;
 mod meter;
 mod part;
 mod print;
+pub(crate) mod report;
 mod roles;
 mod scenario;
 mod scenarios;
