@@ -13,6 +13,7 @@ mod part;
 mod print;
 pub(crate) mod report;
 mod roles;
+mod rules;
 mod scenario;
 mod scenarios;
 mod score;
@@ -27,6 +28,7 @@ use crate::figures::Output;
 use anyhow::{Context, ensure};
 use clap::Args;
 use document::{FeltOutcome, Outcome, TruthDocument};
+use rules::last::LastProgram;
 use scenario::{SETTLE, Scenario};
 use stage::{Played, Stage};
 use std::path::{Path, PathBuf};
@@ -46,9 +48,9 @@ pub(crate) struct TruthArguments {
     /// The dunnage binary
     #[arg(long, default_value = "target/release/dunnage")]
     binary: PathBuf,
-    /// Only scenarios whose name contains this
-    #[arg(long, value_name = "NAME-PART")]
-    only: Option<String>,
+    /// Only scenarios whose name contains one of these
+    #[arg(long, value_name = "NAME-PART", value_delimiter = ',')]
+    only: Vec<String>,
     /// Only scenarios about this resource
     #[arg(long)]
     resource: Option<String>,
@@ -85,12 +87,19 @@ pub(crate) fn measure(arguments: &TruthArguments, output: &Output) -> anyhow::Re
     );
     let started = jiff::Timestamp::now().to_string();
     let mut stage = Stage::new()?;
+    let last = match LastProgram::load() {
+        Ok(last) => Some(last),
+        Err(error) => {
+            eprintln!("without the rule of who ran last: {error:#}");
+            None
+        }
+    };
     let mut runs = Vec::new();
     for _ in 0..arguments.runs {
         let watch = Watch::start(&arguments.binary, &arguments.window)?;
         let mut run = Vec::new();
         for scenario in &scenarios {
-            let outcome = play_one(scenario, &mut stage, &watch)
+            let outcome = play_one(scenario, &mut stage, &watch, last.as_ref())
                 .with_context(|| format!("the scenario {}", scenario.name))?;
             // Standard output is the document's.
             eprint!("{}", print::outcome(&outcome));
@@ -109,8 +118,8 @@ pub(crate) fn measure(arguments: &TruthArguments, output: &Output) -> anyhow::Re
 
 fn chosen(arguments: &TruthArguments) -> Vec<Scenario> {
     let named = |scenario: &Scenario| {
-        let part = arguments.only.as_deref();
-        part.is_none_or(|part| scenario.name.contains(part))
+        let parts = &arguments.only;
+        parts.is_empty() || parts.iter().any(|part| scenario.name.contains(part))
     };
     let about = |scenario: &Scenario| {
         let resource = arguments.resource.as_deref();
@@ -121,7 +130,12 @@ fn chosen(arguments: &TruthArguments) -> Vec<Scenario> {
     all
 }
 
-fn play_one(scenario: &Scenario, stage: &mut Stage, watch: &Watch) -> anyhow::Result<Outcome> {
+fn play_one(
+    scenario: &Scenario,
+    stage: &mut Stage,
+    watch: &Watch,
+    last: Option<&LastProgram>,
+) -> anyhow::Result<Outcome> {
     let played = stage.play(scenario)?;
     let end = played.began + clock::from_seconds(scenario.end());
     let heard: Vec<heard::Heard> = watch
@@ -133,7 +147,10 @@ fn play_one(scenario: &Scenario, stage: &mut Stage, watch: &Watch) -> anyhow::Re
         felt: felt(scenario, &played),
         outside_cpus: outside_cpus(&played),
     };
-    Ok(score::score(scenario, &heard, &truth))
+    let mut outcome = score::score(scenario, &heard, &truth);
+    let last = last.map(|last| last.read(&played)).transpose()?;
+    outcome.rules = rules::said(scenario, &played, &outcome, last.as_ref());
+    Ok(outcome)
 }
 
 /// Each actor's own measure of the two phases.

@@ -3,7 +3,9 @@
 //! Shares are looked at on two scales. Over the whole window, the light party that ticks along gets
 //! all it wants and the heavy one gets the rest. That scale is blind to a party that is quiet for
 //! most of the window and then takes a CPU for itself; so where the window as a whole had room for
-//! everybody, a suspect that comes in bursts is looked at once more within its own bursts.
+//! everybody, a suspect that comes in bursts is looked at once more within its own bursts. And it is
+//! blind to a victim that wants a CPU without a rest for a part of the window only: what ran there
+//! before it came was not taken from it, so such a one is looked at within the time that it wanted.
 
 use super::entitlement::{Contest, Settlement};
 use super::{can_lose, thresholds};
@@ -169,7 +171,47 @@ impl<'a> Scene<'a> {
         // Whoever is held by a quota is within its claim, burst or not.
         let bursts =
             || !self.crowded(victim, v) && !self.contest.held_by_quota(s, v, &self.settled);
-        over(v, s) || (bursts() && self.took_in_bursts(victim, suspect))
+        (over(v, s) || (bursts() && self.took_in_bursts(victim, suspect)))
+            && !self.shared_while_wanted(victim, suspect)
+    }
+
+    /// Whether a victim that wanted the CPU in a few long stretches had its share of each of them,
+    /// beside a suspect that wanted it throughout: one that joined another in the middle of the window.
+    fn shared_while_wanted(&self, victim: usize, suspect: usize) -> bool {
+        let Some(of_victim) = self.stretch(victim) else {
+            return false;
+        };
+        let few = self
+            .row(victim)
+            .map(|row| row.wakes as f64)
+            .is_some_and(|wakes| {
+                wakes > 0.0 && wakes <= thresholds::FEW_STRETCHES * self.at_once(victim)
+            });
+        if !few || of_victim < thresholds::BURST {
+            return false;
+        }
+        let beside = self.row(victim).map_or(&[][..], |row| &row.blame);
+        let mut present = vec![(victim, self.ran[victim]), (suspect, 0.0)];
+        present[1].1 = self.ran_while(victim, suspect);
+        let others = beside.iter().map(|(party, _)| *party).filter(|party| {
+            *party != suspect
+                && *party != victim
+                && self.entries.get(*party).is_some_and(Option::is_some)
+        });
+        present.extend(others.map(|party| (party, self.ran_while(victim, party))));
+        present[2..].sort_by(|a, b| b.1.total_cmp(&a.1));
+        present.truncate(MOST_IN_BURST);
+
+        let length: f64 = present.iter().map(|(_, used)| used).sum();
+        let mut contest = Contest::new(vec![length], self.seconds);
+        for (party, used) in &present {
+            let throughout = *party == victim || *party == suspect;
+            let want = if throughout { 2.0 * length } else { *used };
+            let claim = &self.window.parties[*party].claim;
+            contest.enter(claim, want, self.tasks(*party), None);
+        }
+        let fair = contest.settle().fair[0];
+        self.ran[victim] >= thresholds::DEPRIVED * fair - thresholds::SLICES
     }
 
     /// Whether the window as a whole was too short for what was wanted where the victim waited.

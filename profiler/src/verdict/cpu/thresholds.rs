@@ -72,6 +72,10 @@ pub(super) const BURST: f64 = 0.020;
 /// stretches of one length share the CPU as equals.
 pub(super) const BURST_RATIO: f64 = 3.0;
 
+/// Whoever came no more often than this for each of its tasks wanted the CPU without a rest: it came
+/// once, and a window may cut what it does in two. Requests come many times.
+pub(super) const FEW_STRETCHES: f64 = 2.0;
+
 /// Fewer ended waits than this say little.
 pub(super) const FEW_WAITS: u64 = 20;
 

@@ -183,6 +183,30 @@ const LABELS: &[Label] = &[
         cleared: &[],
     },
     Label {
+        name: "a spinner that joins another near the end of the window",
+        play: || {
+            play(1, |w, s| {
+                let (web, late) = (w.container("web"), w.container("late"));
+                s.tasks(web, 0, 1, SPINS);
+                s.tasks(late, 0, 1, Does::Spins(8.0));
+            })
+        },
+        said: &[],
+        cleared: &[],
+    },
+    Label {
+        name: "three threads that join a spinner for the last moment of the window",
+        play: || {
+            play(1, |w, s| {
+                let (web, late) = (w.container("web"), w.container("late"));
+                s.tasks(web, 0, 1, SPINS);
+                s.tasks(late, 0, 3, Does::Spins(9.7));
+            })
+        },
+        said: &[],
+        cleared: &[],
+    },
+    Label {
         name: "a host service is the culprit",
         play: || {
             play(1, |w, s| {
