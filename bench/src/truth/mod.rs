@@ -145,7 +145,7 @@ fn play_one(
         .collect();
     let truth = score::Truth {
         felt: felt(scenario, &played),
-        outside_cpus: outside_cpus(&played),
+        outside: outside(&played),
     };
     let mut outcome = score::score(scenario, &heard, &truth);
     let last = last.map(|last| last.read(&played)).transpose()?;
@@ -172,18 +172,14 @@ fn felt(scenario: &Scenario, played: &Played) -> Vec<FeltOutcome> {
     actors.collect()
 }
 
-/// CPUs that were used by others than those who take part.
-fn outside_cpus(played: &Played) -> f64 {
-    let (Some(first), Some(last)) = (played.looks.first(), played.looks.last()) else {
-        return 0.0;
-    };
-    let own = |look: &stage::Look| look.used.iter().map(|used| used.cpu).sum::<f64>();
-    let seconds = clock::seconds(last.at.saturating_sub(first.at));
-    if seconds <= 0.0 {
-        return 0.0;
-    }
-    let all = last.machine_cpu - first.machine_cpu;
-    ((all - (own(last) - own(first))) / seconds).max(0.0)
+/// CPU time that others than those who take part had used, look by look, in seconds of the script.
+fn outside(played: &Played) -> Vec<(f64, f64)> {
+    let began = clock::seconds(played.began);
+    let looks = played.looks.iter().map(|look| {
+        let own: f64 = look.used.iter().map(|used| used.cpu).sum();
+        (clock::seconds(look.at) - began, look.machine_cpu - own)
+    });
+    looks.collect()
 }
 
 fn document(

@@ -17,8 +17,12 @@ const LATE: f64 = 0.1;
 /// An outsider with less of the harm is not accused so much as counted.
 const OUTSIDER_SHARE: f64 = 0.05;
 
-/// CPUs used by outsiders from which on it may be true that they did harm.
-const OUTSIDERS_WORK: f64 = 0.05;
+/// CPUs used by outsiders from which on the host is not ours to measure.
+const OUTSIDERS_WORK: f64 = 0.2;
+
+/// The machine's use is counted in ticks, and looked at twice a second: what an outsider is accused of
+/// may lie this many seconds beside the window.
+const ABOUT: f64 = 0.5;
 
 /// Who was slower by less than this was not harmed, and whoever is accused of it is accused wrongly.
 const UNHARMED: f64 = 1.05;
@@ -30,8 +34,21 @@ const FEW_OPERATIONS: usize = 5;
 pub(super) struct Truth {
     /// Each actor's own measure, calm and disturbed.
     pub(super) felt: Vec<FeltOutcome>,
-    /// CPUs that outsiders used.
-    pub(super) outside_cpus: f64,
+    /// Seconds of CPU time that outsiders had used, and when, in seconds of the script.
+    pub(super) outside: Vec<(f64, f64)>,
+}
+
+impl Truth {
+    /// CPU time that outsiders used between two moments, as far as the looks tell.
+    fn outside(&self, from: f64, to: f64) -> f64 {
+        let before = self.outside.iter().rfind(|(at, _)| *at <= from);
+        let after = self.outside.iter().find(|(at, _)| *at >= to);
+        let before = before.or(self.outside.first());
+        let after = after.or(self.outside.last());
+        before
+            .zip(after)
+            .map_or(0.0, |((_, before), (_, after))| (after - before).max(0.0))
+    }
 }
 
 /// Scores one scenario.
@@ -47,8 +64,11 @@ pub(super) fn score(scenario: &Scenario, heard: &[Heard], truth: &Truth) -> Outc
     let victim = scenario.find(scenario.label.victim);
     let felt = victim.map_or_else(FeltOutcome::default, |at| truth.felt[at]);
     let abstained = scenario.label.abstain.then(|| judge.abstained());
+    let outside_cpus = truth.outside(0.0, scenario.end()) / scenario.end();
     let void = if scenario.label.abstain && abstained == Some(false) {
         Some("this host covers the resource, so there is nothing to abstain from".to_owned())
+    } else if outside_cpus > OUTSIDERS_WORK {
+        Some(format!("others used {outside_cpus:.2} CPUs meanwhile"))
     } else if judge.heard.is_empty() {
         Some("no window lies inside the scenario".to_owned())
     } else {
@@ -60,7 +80,7 @@ pub(super) fn score(scenario: &Scenario, heard: &[Heard], truth: &Truth) -> Outc
         class: scenario.label.class().to_owned(),
         void,
         felt,
-        outside_cpus: truth.outside_cpus,
+        outside_cpus,
         expected: judge.expected(),
         wrong: judge.wrong(),
         abstained,
@@ -194,15 +214,22 @@ impl Score<'_> {
     }
 
     /// Whether naming `culprit` in this verdict is `Some(right)`, or nobody can tell.
-    fn right(&self, verdict: &HeardVerdict, culprit: &Who, share: f64) -> Option<bool> {
+    fn right(
+        &self,
+        window: &Heard,
+        verdict: &HeardVerdict,
+        (culprit, seconds, share): &(Who, f64, f64),
+    ) -> Option<bool> {
         let Who::Actor(victim) = verdict.victim else {
             // Whom else somebody harms is another story: who fills a CPU delays daemons on it.
             return None;
         };
         match culprit {
-            Who::Outside(_) if share < OUTSIDER_SHARE => None,
-            Who::Outside(_) if self.truth.outside_cpus > OUTSIDERS_WORK => None,
-            Who::Outside(_) => Some(false),
+            Who::Outside(_) if *share < OUTSIDER_SHARE => None,
+            Who::Outside(_) => {
+                let worked = self.truth.outside(window.from - ABOUT, window.to + ABOUT);
+                (worked < *seconds).then_some(false)
+            }
             Who::Actor(at) => self.right_actor(verdict, victim, *at),
         }
     }
@@ -250,10 +277,11 @@ impl Score<'_> {
     fn wrong(&self) -> Vec<WrongOutcome> {
         let mut wrong: BTreeMap<(Who, String, String, Who), WrongOutcome> = BTreeMap::new();
         for (window, verdict) in self.accusing() {
-            for (culprit, seconds, share) in &verdict.culprits {
-                if self.right(verdict, culprit, *share) != Some(false) {
+            for named in &verdict.culprits {
+                if self.right(window, verdict, named) != Some(false) {
                     continue;
                 }
+                let (culprit, seconds, _) = named;
                 let key = (
                     verdict.victim.clone(),
                     verdict.resource.clone(),
@@ -279,11 +307,11 @@ impl Score<'_> {
     /// Each verdict's confidence, and whether all that it names are right; those of which nobody can
     /// tell are left out.
     fn confidence(&self) -> Vec<(f64, bool)> {
-        let told = self.accusing().filter_map(|(_, verdict)| {
+        let told = self.accusing().filter_map(|(window, verdict)| {
             let mut all = verdict
                 .culprits
                 .iter()
-                .filter_map(|(culprit, _, share)| self.right(verdict, culprit, *share));
+                .filter_map(|named| self.right(window, verdict, named));
             let first = all.next()?;
             Some((verdict.confidence, first && all.all(|right| right)))
         });

@@ -37,6 +37,11 @@ fn by_batch() -> Label {
     harmed(&[("batch", Some(1.0))])
 }
 
+/// A culprit that is quiet most of the time slows the mean down by little.
+fn by_bursts() -> Label {
+    by_batch().felt(Felt::Slower(1.05))
+}
+
 /// Nobody takes what another is entitled to; that it is slower beside others is no harm.
 fn shared() -> Label {
     Label::nobody("web").felt(Felt::Anything)
@@ -155,16 +160,16 @@ fn steady() -> Vec<Scenario> {
 /// Culprits that come and go.
 fn bursts() -> Vec<Scenario> {
     vec![
-        cpu("cpu-bursts-50ms", by_batch())
+        cpu("cpu-bursts-50ms", by_bursts())
             .with(Actor::new("web", "tick --work 4ms --every 12ms"))
             .with(cache())
-            .with(batch("burst --on 50ms --off 450ms --threads 4"))
+            .with(batch("burst --on 50ms --off 250ms --threads 4"))
             .in_subset(),
-        cpu("cpu-bursts-200ms", by_batch())
+        cpu("cpu-bursts-200ms", by_bursts())
             .with(web())
             .with(cache())
             .with(batch("burst --on 200ms --off 800ms --threads 2")),
-        cpu("cpu-bursts-500ms", by_batch())
+        cpu("cpu-bursts-500ms", by_bursts())
             .with(web())
             .with(cache())
             .with(Actor::new("batch", "spin --threads 3").during(&[
@@ -172,12 +177,12 @@ fn bursts() -> Vec<Scenario> {
                 (1.7, 2.2),
                 (3.2, 3.7),
             ])),
-        cpu("cpu-bursts-2s", by_batch())
+        cpu("cpu-bursts-2s", by_bursts())
             .with(web())
             .with(cache())
             .with(Actor::new("batch", "spin --threads 2").during(&[(0.0, 2.0), (3.5, 5.5)]))
             .lasting(2.0, 6.0),
-        cpu("cpu-burst-10s", by_batch())
+        cpu("cpu-burst-10s", by_bursts())
             .with(web())
             .with(cache())
             .with(Actor::new("batch", "spin --threads 2").during(&[(0.5, 10.5)]))
@@ -202,12 +207,12 @@ fn bursts() -> Vec<Scenario> {
         .with(Actor::new("second", "spin --threads 2").during(&[(1.7, 2.9)]))
         .with(Actor::new("third", "spin --threads 2").during(&[(3.4, 4.6)])),
         // Little use on average, all of it at once.
-        cpu("cpu-innocent-looking-culprit", by_batch())
+        cpu("cpu-innocent-looking-culprit", by_bursts())
             .with(Actor::new("web", "tick --work 4ms --every 12ms"))
             .with(cache())
             .with(Actor::new("log", "tick --work 1ms --every 10ms"))
-            .with(batch("burst --on 60ms --off 940ms --threads 3")),
-        cpu("cpu-short-storm", by_batch())
+            .with(batch("burst --on 80ms --off 420ms --threads 3")),
+        cpu("cpu-short-storm", by_bursts())
             .with(web())
             .with(cache())
             .with(Actor::new("batch", "fork --threads 4 --work 2ms").during(&[(0.0, 2.0)])),
