@@ -9,6 +9,7 @@ use dunnage_model::verdict::{Cause, Judgement};
 use dunnage_profiler::sinks::text;
 use dunnage_profiler::sources::cgroup::Want;
 use dunnage_profiler::stop::Stop;
+use dunnage_profiler::verdict::History;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -24,18 +25,26 @@ const WANT: Want = Want {
     pressure: true,
     processes: false,
     network: false,
+    forks: true,
+};
+
+/// What is left to read where the scheduler's events are counted.
+const NARROW: Want = Want {
+    forks: true,
+    ..Want::cpu()
 };
 
 pub(super) fn run(global: &Global, args: &BlameArgs) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signals()?;
     let mut session = Session::open(global, WANT, true)?;
     session.say_notices();
-    session.narrow_if_exact(Want::cpu());
+    session.narrow_if_exact(NARROW);
     let victims = args.victim.as_deref().map(Victims::new);
     if let Some(victims) = &victims {
         victims.check(&session.watch(FIRST_LOOK, &stop).window)?;
     }
     let mut harm = false;
+    let mut history = History::default();
     loop {
         let mut judged = session.watch(args.window(), &stop);
         session.say_gaps(&judged.window);
@@ -44,6 +53,9 @@ pub(super) fn run(global: &Global, args: &BlameArgs) -> anyhow::Result<ExitCode>
                 .judgement
                 .verdicts
                 .retain(|verdict| victims.mean(&PartyDocument::from(&*verdict.victim)));
+        }
+        if args.watch {
+            history.note(&mut judged.judgement);
         }
         harm |= is_harmful(&judged.judgement);
         if stop.is_raised() && !args.watch {

@@ -5,6 +5,7 @@ use super::wrong_usage;
 use crate::cli::Global;
 use dunnage_profiler::sources::cgroup::Want;
 use dunnage_profiler::stop::Stop;
+use dunnage_profiler::verdict::History;
 use dunnage_tui::{Feed, Tick};
 use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;
@@ -52,8 +53,10 @@ impl LiveFeed {
 }
 
 fn watch(session: &mut Session, stop: &Stop, ticks: &SyncSender<Tick>) {
+    let mut history = History::default();
     while !stop.is_raised() {
-        let judged = session.watch(WINDOW, stop);
+        let mut judged = session.watch(WINDOW, stop);
+        history.note(&mut judged.judgement);
         let tick = Tick {
             window: judged.window,
             judgement: judged.judgement,

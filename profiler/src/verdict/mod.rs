@@ -5,10 +5,13 @@
 
 mod accusation;
 mod cpu;
+mod history;
+mod limits;
 mod network;
 mod why;
 mod words;
 
+pub use history::History;
 pub use why::why;
 
 use dunnage_model::usage::WindowUse;
@@ -37,6 +40,11 @@ const JUDGES: &[Judge] = &[
         resource: Resource::Network,
         judge: network::judge,
         coverage: network::coverage,
+    },
+    Judge {
+        resource: Resource::Cpu,
+        judge: limits::judge,
+        coverage: limits::coverage,
     },
 ];
 

@@ -194,6 +194,8 @@ pub struct CgroupReading {
     pub pressure: Pressure,
     /// `pids.current`: tasks, threads counted, descendants included.
     pub threads: Option<u64>,
+    /// What `pids.max` did; `None` where it limits nothing.
+    pub pids: Option<CgroupPids>,
     /// Lines of `cgroup.procs` of this cgroup alone, descendants not included.
     pub processes: Option<u64>,
     /// Traffic of the network namespace that the cgroup's processes live in.
@@ -259,6 +261,16 @@ pub struct CgroupMemory {
     pub limit: Option<Bytes>,
     /// Cumulative.
     pub major_faults: Option<u64>,
+}
+
+/// The limit on tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CgroupPids {
+    /// `pids.max`.
+    pub limit: u64,
+    /// `max` of `pids.events`: forks that were refused, cumulative. Of this cgroup's own limit and
+    /// those beneath it from Linux 6.11 on; before, and in version 1, of this cgroup's own tasks.
+    pub refused: u64,
 }
 
 /// Bytes and operations on one block device, cumulative.

@@ -4,7 +4,7 @@ mod stalls;
 
 pub use stalls::{
     Blamed, DiskStall, Interruption, Kill, LinkStall, MemoryStall, MemoryStalls, PartyCounters,
-    Stalls,
+    RefusedForks, Stalls,
 };
 
 use crate::cpuset::CpuSet;

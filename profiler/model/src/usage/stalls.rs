@@ -16,6 +16,8 @@ pub struct Stalls {
     pub interrupts: Option<Vec<Interruption>>,
     /// Hardware counters.
     pub counters: Option<Vec<PartyCounters>>,
+    /// Tasks that were not to be: forks refused for want of room below `pids.max`.
+    pub forks: Option<Vec<RefusedForks>>,
 }
 
 /// A wait of one party, split over whom it is blamed on: own + blame + unexplained = wait.
@@ -117,6 +119,19 @@ pub struct Interruption {
     pub blamed: Blamed,
 }
 
+/// Forks of one party that its limit on tasks refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedForks {
+    /// Index into [`WindowUse::parties`](super::WindowUse::parties).
+    pub party: usize,
+    /// How many.
+    pub refused: u64,
+    /// `pids.max`.
+    pub limit: u64,
+    /// The cgroup that has the limit: the party's own, or one beneath it.
+    pub cgroup: Arc<str>,
+}
+
 /// Hardware counters of one party.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartyCounters {
@@ -156,6 +171,9 @@ impl Stalls {
         }
         for counters in self.counters.iter_mut().flatten() {
             visit(&mut counters.party);
+        }
+        for forks in self.forks.iter_mut().flatten() {
+            visit(&mut forks.party);
         }
     }
 }

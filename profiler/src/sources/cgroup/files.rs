@@ -49,12 +49,14 @@ pub(crate) enum Slot {
     PressureIo,
     /// `pids.current`.
     Threads,
+    /// `pids.events`.
+    ForksRefused,
     /// `cgroup.procs`.
     Processes,
 }
 
 /// How many [`Slot`]s there are.
-const SLOTS: usize = 13;
+const SLOTS: usize = 14;
 
 /// Why a file gave nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

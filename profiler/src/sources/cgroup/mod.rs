@@ -90,6 +90,8 @@ pub struct Want {
     pub processes: bool,
     /// Counters of the network namespaces.
     pub network: bool,
+    /// Forks that were refused.
+    pub forks: bool,
 }
 
 impl Want {
@@ -103,6 +105,7 @@ impl Want {
             pressure: true,
             processes: true,
             network: true,
+            forks: true,
         }
     }
 
@@ -116,6 +119,7 @@ impl Want {
             pressure: false,
             processes: false,
             network: false,
+            forks: false,
         }
     }
 }

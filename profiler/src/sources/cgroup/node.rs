@@ -2,12 +2,12 @@
 
 use super::files::{FileReader, Files, Silence, Slot};
 use super::layout::{Controller, Mounts};
-use super::numbers::{lines, single};
+use super::numbers::{lines, pairs, single};
 use super::walk::Found;
 use super::{STALE, Want, limits, v1, v2};
 use crate::sources::network::Namespaces;
 use dunnage_model::observation::{
-    CgroupCpu, CgroupMemory, CgroupReading, DeviceIo, Pressure, PressureTotals,
+    CgroupCpu, CgroupMemory, CgroupPids, CgroupReading, DeviceIo, Pressure, PressureTotals,
 };
 use dunnage_model::units::{Bytes, Nanos};
 use std::sync::Arc;
@@ -60,6 +60,8 @@ pub(super) struct Node {
     limits_age: u32,
     limits_usage: Nanos,
     memory_limit: Option<Bytes>,
+    /// `pids.max`.
+    tasks_limit: Option<u64>,
 }
 
 impl Node {
@@ -86,6 +88,7 @@ impl Node {
             limits_age: 0,
             limits_usage: Nanos::ZERO,
             memory_limit: None,
+            tasks_limit: None,
         }
     }
 
@@ -159,6 +162,7 @@ impl Node {
         }
         if due || (turn && self.stirred) {
             self.reading.memory = if memory { self.memory(sweep) } else { None };
+            self.reading.pids = self.pids(sweep);
             self.read_tasks(sweep, due);
             self.stirred = false;
         } else if !ran && sweep.files.is_short() {
@@ -281,6 +285,12 @@ impl Node {
         self.limits_usage = usage;
         self.reading.cpu_limits = limits::read(&self.raw, self.present, sweep);
         let unified = Controller::Unified;
+        self.tasks_limit = if sweep.want.forks {
+            self.once(sweep, self.pids_home(), "pids.max")
+                .and_then(single)
+        } else {
+            None
+        };
         self.memory_limit = if sweep.want.memory && !self.has(Controller::Memory) {
             self.once(sweep, unified, "memory.max")
                 .and_then(single)
@@ -288,6 +298,24 @@ impl Node {
         } else {
             None
         };
+    }
+
+    /// The hierarchy that counts tasks.
+    fn pids_home(&self) -> Controller {
+        if self.has(Controller::Pids) {
+            Controller::Pids
+        } else {
+            Controller::Unified
+        }
+    }
+
+    /// What the limit on tasks refused, where there is one.
+    fn pids(&mut self, sweep: &mut Sweep<'_>) -> Option<CgroupPids> {
+        let limit = self.tasks_limit.filter(|_| sweep.want.forks)?;
+        let home = self.pids_home();
+        let text = self.slot(sweep, Slot::ForksRefused, home, "pids.events");
+        let refused = pairs(text.ok()?).find_map(|(key, n)| (key == b"max").then_some(n))?;
+        Some(CgroupPids { limit, refused })
     }
 
     fn pressure(&mut self, sweep: &mut Sweep<'_>) -> Pressure {
@@ -350,11 +378,7 @@ impl Node {
         let Want {
             processes, network, ..
         } = sweep.want;
-        let pids = if self.has(Controller::Pids) {
-            Controller::Pids
-        } else {
-            Controller::Unified
-        };
+        let pids = self.pids_home();
         self.reading.threads = if processes {
             self.slot(sweep, Slot::Threads, pids, "pids.current")
                 .ok()

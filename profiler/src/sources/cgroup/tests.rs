@@ -2,6 +2,7 @@
 
 use super::*;
 use dunnage_model::cpuset::CpuSet;
+use dunnage_model::observation::CgroupPids;
 use dunnage_model::units::{Bytes, Nanos};
 use std::cell::Cell;
 use std::fs;
@@ -134,6 +135,32 @@ fn a_hybrid_host_joins_v1_accounts_with_v2_pressure() {
         (None, None, &None)
     );
     assert_eq!(container.pressure, Default::default());
+}
+
+#[test]
+fn refused_forks_are_read_where_tasks_are_limited() {
+    let dir = tempfile::tempdir().unwrap();
+    let container = v2_host(dir.path()).join("system.slice/docker-1.scope");
+    fs::write(container.join("pids.events"), "max 0\n").unwrap();
+    let mut reader = CgroupReader::open(&HostRoot::new(dir.path())).unwrap();
+    let path = "/system.slice/docker-1.scope";
+    fs::write(container.join("pids.max"), "max\n").unwrap();
+    assert_eq!(find(&reader.read(Want::all()).0, path).pids, None);
+    let mut reader = CgroupReader::open(&HostRoot::new(dir.path())).unwrap();
+    fs::write(container.join("pids.max"), "20\n").unwrap();
+    for refused in [0, 3] {
+        fs::write(container.join("pids.events"), format!("max {refused}\n")).unwrap();
+        fs::write(
+            container.join("cpu.stat"),
+            format!("usage_usec {}\n", refused + 1),
+        )
+        .unwrap();
+        let (readings, _) = reader.read(Want::all());
+        let pids = find(&readings, path).pids;
+        assert_eq!(pids, Some(CgroupPids { limit: 20, refused }));
+    }
+    let (readings, _) = reader.read(Want::cpu());
+    assert_eq!(find(&readings, path).pids, None);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! parties.
 
 mod disk;
+mod forks;
 mod link;
 
 use super::Books;
@@ -28,6 +29,7 @@ pub(super) fn rows(observation: &Observation, tree: &Tree<'_>, books: &mut Books
             .link
             .as_ref()
             .map(|window| link::rows(window, &mut Accounts::new(&window.names, tree, books))),
+        forks: Some(forks::rows(tree)),
         ..Stalls::default()
     }
 }

@@ -538,3 +538,27 @@ fn without_the_schedulers_account_user_time_of_nobody_is_no_kernels() {
     observation.sched = sched(Vec::new(), Vec::new());
     assert_eq!(used(&charge(&observation, &Names), "kernel"), 5.0);
 }
+
+#[test]
+fn refused_forks_are_those_of_the_window_and_counted_once() {
+    let limited = |path: &str, refused: u64| CgroupReading {
+        pids: Some(CgroupPids { limit: 20, refused }),
+        ..cgroup(path, 0.0)
+    };
+    let before = vec![
+        limited("/docker/a", 5),
+        limited("/docker/quiet", 9),
+        cgroup("/docker/late", 0.0),
+    ];
+    let after = vec![
+        limited("/docker/a", 8),
+        limited("/docker/a/in", 3),
+        limited("/docker/quiet", 9),
+        limited("/docker/late", 7),
+    ];
+    let charged = charge(&window(1.0, before, after), &Names);
+    let rows = charged.stalls.forks.as_ref().unwrap();
+    let [row] = &rows[..] else { panic!("{rows:?}") };
+    assert_eq!(&*charged.parties[row.party].party.key, "/docker/a");
+    assert_eq!((row.refused, row.limit), (3, 20));
+}
