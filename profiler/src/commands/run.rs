@@ -45,6 +45,7 @@ const WANT: Want = Want {
     pressure: true,
     processes: false,
     network: false,
+    forks: true,
 };
 
 pub(super) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
