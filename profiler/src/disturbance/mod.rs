@@ -160,7 +160,8 @@ impl Tally {
     }
 
     fn add_interruptions(&mut self, window: &WindowUse, place: usize) {
-        let rows = window.stalls.interrupts.iter().flatten();
+        let interrupts = window.stalls.interrupts.iter();
+        let rows = interrupts.flat_map(|interrupts| &interrupts.taken);
         for row in rows.filter(|row| row.blamed.party == place) {
             let loss = self.losses.entry(Resource::Cpu).or_default();
             for (culprit, time) in &row.blamed.blame {

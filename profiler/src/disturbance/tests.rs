@@ -3,7 +3,9 @@
 use super::*;
 use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host, InterruptKind, OwnerCpu};
 use dunnage_model::party::PartyKind;
-use dunnage_model::usage::{CpuClaim, CpuUse, DiskStall, Interruption, PressureUse, Stalls};
+use dunnage_model::usage::{
+    CpuClaim, CpuUse, DiskStall, Interruption, Interrupts, PressureUse, Stalls,
+};
 use dunnage_model::verdict::Culprit;
 use proptest::prelude::*;
 
@@ -153,10 +155,13 @@ fn steal_counts_by_the_part_of_the_busy_time_that_was_the_runs() {
 #[test]
 fn interrupts_for_others_are_lost_time() {
     let mut window = window(9.0, Some(vec![]));
-    window.stalls.interrupts = Some(vec![Interruption {
-        kind: InterruptKind::Irq,
-        blamed: blamed(1.0, 0.25, 0.75),
-    }]);
+    window.stalls.interrupts = Some(Interrupts {
+        taken: vec![Interruption {
+            kind: InterruptKind::Irq,
+            blamed: blamed(1.0, 0.25, 0.75),
+        }],
+        handled: Vec::new(),
+    });
     assert_eq!(losses(&[window])[0].lost, seconds(0.75));
 }
 

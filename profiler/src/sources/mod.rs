@@ -15,6 +15,7 @@ pub mod sockets;
 
 mod alone;
 mod collector;
+mod interrupts;
 mod owner;
 mod resources;
 mod tracepoint;

@@ -3,6 +3,7 @@
 //! A source that cannot run takes its own resource away and nothing else.
 
 use super::cgroup::Mounts;
+use super::interrupts::Interrupts;
 use super::link::Link;
 use super::sched::Names;
 use crate::host::HostRoot;
@@ -62,10 +63,16 @@ pub(super) struct Entry {
 }
 
 /// Every source.
-pub(super) const SOURCES: &[Entry] = &[Entry {
-    what: "queues of network devices",
-    open: |context| Ok(Box::new(Link::open(context)?)),
-}];
+pub(super) const SOURCES: &[Entry] = &[
+    Entry {
+        what: "queues of network devices",
+        open: |context| Ok(Box::new(Link::open(context)?)),
+    },
+    Entry {
+        what: "time taken by interrupts and softirqs",
+        open: |context| Ok(Box::new(Interrupts::open(context)?)),
+    },
+];
 
 /// The sources that run.
 #[derive(Default)]

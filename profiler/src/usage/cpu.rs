@@ -15,7 +15,8 @@ use dunnage_model::usage::CpuUse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub(super) fn charge(observation: &Observation, tree: &Tree<'_>, books: &mut Books<'_>) {
+/// Returns whether the kernel books stolen time as use of whoever was on the CPU.
+pub(super) fn charge(observation: &Observation, tree: &Tree<'_>, books: &mut Books<'_>) -> bool {
     let machine = observation
         .after
         .machine
@@ -27,7 +28,7 @@ pub(super) fn charge(observation: &Observation, tree: &Tree<'_>, books: &mut Boo
         per_cpu(sched, books);
     }
     root_processes(observation, books);
-    without_steal(books, machine.busy(), machine.steal);
+    let booked_as_use = without_steal(books, machine.busy(), machine.steal);
     rest(observation.sched.as_ref(), machine, books);
     if machine.steal > Nanos::ZERO {
         let hypervisor = books.account(&Arc::new(Party::hypervisor()));
@@ -37,6 +38,7 @@ pub(super) fn charge(observation: &Observation, tree: &Tree<'_>, books: &mut Boo
         .parties
         .iter_mut()
         .for_each(|party| fit_split(&mut party.cpu));
+    booked_as_use
 }
 
 fn add(books: &mut Books<'_>, index: usize, time: Nanos) {
@@ -221,12 +223,12 @@ fn rest(sched: Option<&SchedWindow>, machine: CpuTimes, books: &mut Books<'_>) {
 
 /// Kernels without `CONFIG_PARAVIRT_TIME_ACCOUNTING` book time that the hypervisor took as run time
 /// of whoever was on the CPU, while `/proc/stat` keeps it apart: what the parties have too much,
-/// and steal explains, is taken from each in proportion.
-fn without_steal(books: &mut Books<'_>, busy: Nanos, steal: Nanos) {
+/// and steal explains, is taken from each in proportion. Returns whether this kernel does so.
+fn without_steal(books: &mut Books<'_>, busy: Nanos, steal: Nanos) -> bool {
     let sum: Nanos = books.parties.iter().map(|party| party.cpu.usage).sum();
     let excess = sum.since(busy).min(steal);
     if excess == Nanos::ZERO {
-        return;
+        return false;
     }
     let mut taken = Nanos::ZERO;
     for party in &mut books.parties {
@@ -240,6 +242,8 @@ fn without_steal(books: &mut Books<'_>, busy: Nanos, steal: Nanos) {
     if let Some(largest) = books.parties.iter_mut().max_by_key(|party| party.cpu.usage) {
         largest.cpu.usage = largest.cpu.usage.since(excess.since(taken));
     }
+    // Ticks err by a little in either direction.
+    excess.0 > steal.0 / 2
 }
 
 /// User and system time stay within the use they are parts of, though that was corrected.

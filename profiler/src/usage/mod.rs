@@ -5,14 +5,17 @@
 //! - [`cpu`]: CPU time, adding up to what the kernel says was busy;
 //! - [`claims`]: weights, quotas, cpusets;
 //! - [`gauges`]: memory, pressure, processes; [`disk`]; [`network`];
-//! - [`waits`]: run-queue waits with blame; [`stalls`]: what was lost on the other resources.
+//! - [`waits`]: run-queue waits with blame; [`kernel_work`]: the kernel's part of them by whom it worked
+//!   for; [`steal`]: what the hypervisor took; [`stalls`]: what was lost on the other resources.
 
 mod claims;
 mod cpu;
 mod disk;
 mod gauges;
+mod kernel_work;
 mod network;
 mod stalls;
+mod steal;
 mod tree;
 mod waits;
 
@@ -36,16 +39,20 @@ pub fn charge(observation: &Observation, parties: &dyn PartyLookup) -> WindowUse
     let mut books = Books::open(observation, parties);
     let tree = Tree::of(observation, &mut books);
     books.note_owners(observation, &tree);
-    cpu::charge(observation, &tree, &mut books);
+    let booked_as_use = cpu::charge(observation, &tree, &mut books);
     claims::fill(observation, &tree, &mut books);
     gauges::fill(observation, &tree, &mut books);
     disk::fill(observation, &tree, &mut books);
     network::fill(observation, &tree, &mut books);
-    let waits = observation
+    let mut waits = observation
         .sched
         .as_ref()
         .map(|sched| waits::rows(sched, &mut books));
-    let stalls = stalls::rows(observation, &tree, &mut books);
+    let mut stalls = stalls::rows(observation, &tree, &mut books);
+    stalls.steal = steal::split(observation, &books, booked_as_use);
+    if let (Some(waits), Some(window)) = (&mut waits, &observation.resources.interrupts) {
+        kernel_work::charge(window, &tree, &mut books, waits);
+    }
     let length = length(observation);
     let Closed {
         parties,

@@ -6,6 +6,7 @@
 mod accusation;
 mod cpu;
 mod history;
+mod interrupts;
 mod limits;
 mod network;
 mod why;
@@ -45,6 +46,21 @@ const JUDGES: &[Judge] = &[
         resource: Resource::Cpu,
         judge: limits::judge,
         coverage: limits::coverage,
+    },
+    Judge {
+        resource: Resource::Cpu,
+        judge: interrupts::kernel,
+        coverage: interrupts::of_little_matter,
+    },
+    Judge {
+        resource: Resource::Cpu,
+        judge: interrupts::steal,
+        coverage: interrupts::of_little_matter,
+    },
+    Judge {
+        resource: Resource::Network,
+        judge: interrupts::network,
+        coverage: interrupts::coverage,
     },
 ];
 

@@ -8,9 +8,11 @@ use std::sync::Arc;
 /// Interrupts, softirqs and the work of kernel threads within the window.
 #[derive(Clone, Debug, Default)]
 pub struct InterruptWindow {
-    /// Time taken from whose running tasks, for whom.
+    /// Time taken from whose running tasks, for whom. No time stands twice: what an interrupt took from
+    /// a softirq is the interrupt's.
     pub taken: Vec<InterruptTime>,
-    /// What kernel threads ran for parties: time that the scheduler charges to the kernel.
+    /// What kernel threads ran for parties: time that the scheduler charges to the kernel. What softirqs
+    /// took from kernel threads is in it, and in `taken` too.
     pub worked: Vec<KernelWork>,
     /// The path of each owner that is a cgroup, also where it is gone, and the command of each that
     /// is a command of the root cgroup.
@@ -35,8 +37,8 @@ pub enum InterruptKind {
 /// Time that was taken from a running task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InterruptTime {
-    /// Whose task ran; [`Owner::Kernel`] where it was a kernel thread.
-    pub victim: Owner,
+    /// Whose task ran; [`Owner::Kernel`] where it was a kernel thread, `None` where the CPU was idle.
+    pub victim: Option<Owner>,
     /// For whom the kernel worked; [`Owner::Kernel`] where it does not know.
     pub culprit: Owner,
     /// What it did.

@@ -123,6 +123,8 @@ pub struct Snapshot {
 pub struct MachineReading {
     /// Summed over all CPUs.
     pub cpu: CpuTimes,
+    /// One by one, by number; those that are offline are not there.
+    pub cpus: Vec<(u32, CpuTimes)>,
     /// `MemTotal`.
     pub memory_total: Option<Bytes>,
     /// `MemAvailable`.
@@ -133,7 +135,7 @@ pub struct MachineReading {
     pub disks: Vec<DeviceIo>,
 }
 
-/// The `cpu` line of `/proc/stat` (proc(5)), converted from ticks. `guest` is part of `user`.
+/// A `cpu` line of `/proc/stat` (proc(5)), converted from ticks. `guest` is part of `user`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTimes {
     /// user + nice.

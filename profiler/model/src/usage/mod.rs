@@ -3,8 +3,8 @@
 mod stalls;
 
 pub use stalls::{
-    Blamed, DiskStall, Interruption, Kill, LinkStall, MemoryStall, MemoryStalls, PartyCounters,
-    RefusedForks, Stalls,
+    Blamed, DiskStall, Handled, Interruption, Interrupts, Kill, LinkStall, MemoryStall,
+    MemoryStalls, PartyCounters, RefusedForks, Stalls, Steal,
 };
 
 use crate::cpuset::CpuSet;

@@ -1,5 +1,6 @@
 //! What parties lost on resources other than run queues, and whom it is blamed on.
 
+use crate::observation::InterruptKind;
 use crate::units::{Bytes, Nanos};
 use std::sync::Arc;
 
@@ -12,8 +13,10 @@ pub struct Stalls {
     pub memory: Option<MemoryStalls>,
     /// Waits in the queues of network devices.
     pub network: Option<Vec<LinkStall>>,
-    /// Time that interrupts and kernel threads took.
-    pub interrupts: Option<Vec<Interruption>>,
+    /// Time that interrupts and softirqs took.
+    pub interrupts: Option<Interrupts>,
+    /// Time that the hypervisor took.
+    pub steal: Option<Steal>,
     /// Hardware counters.
     pub counters: Option<Vec<PartyCounters>>,
     /// Tasks that were not to be: forks refused for want of room below `pids.max`.
@@ -110,11 +113,20 @@ pub struct LinkStall {
     pub dropped_bytes: Bytes,
 }
 
+/// What interrupts and softirqs did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Interrupts {
+    /// One entry a party whose running tasks were interrupted, and kind.
+    pub taken: Vec<Interruption>,
+    /// One entry a party for whom interrupts and softirqs worked, and kind.
+    pub handled: Vec<Handled>,
+}
+
 /// Time taken from one party's running tasks by the kernel, by what it did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Interruption {
     /// What the kernel did.
-    pub kind: crate::observation::InterruptKind,
+    pub kind: InterruptKind,
     /// For whom; what nobody can be named for is the kernel's own.
     pub blamed: Blamed,
 }
@@ -130,6 +142,30 @@ pub struct RefusedForks {
     pub limit: u64,
     /// The cgroup that has the limit: the party's own, or one beneath it.
     pub cgroup: Arc<str>,
+}
+
+/// Time that interrupts and softirqs worked for one party, whoever ran meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Handled {
+    /// Index into [`WindowUse::parties`](super::WindowUse::parties).
+    pub party: usize,
+    /// What the kernel did.
+    pub kind: InterruptKind,
+    /// For how long in all.
+    pub time: Nanos,
+    /// The part of `time` in which the CPU was idle otherwise.
+    pub idle: Nanos,
+}
+
+/// What the hypervisor took.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Steal {
+    /// Indexes into [`WindowUse::parties`](super::WindowUse::parties), each once, with the part of the
+    /// steal of each CPU that goes with what the party ran there.
+    pub parties: Vec<(usize, Nanos)>,
+    /// Whether the kernel books stolen time as use of whoever was on the CPU
+    /// (no `CONFIG_PARAVIRT_TIME_ACCOUNTING`).
+    pub booked_as_use: bool,
 }
 
 /// Hardware counters of one party.
@@ -166,8 +202,14 @@ impl Stalls {
         for stall in self.network.iter_mut().flatten() {
             stall.blamed.each_party(visit);
         }
-        for interruption in self.interrupts.iter_mut().flatten() {
-            interruption.blamed.each_party(visit);
+        if let Some(interrupts) = &mut self.interrupts {
+            let taken = interrupts.taken.iter_mut();
+            taken.for_each(|t| t.blamed.each_party(visit));
+            let handled = interrupts.handled.iter_mut();
+            handled.for_each(|h| visit(&mut h.party));
+        }
+        if let Some(steal) = &mut self.steal {
+            steal.parties.iter_mut().for_each(|(p, _)| visit(p));
         }
         for counters in self.counters.iter_mut().flatten() {
             visit(&mut counters.party);

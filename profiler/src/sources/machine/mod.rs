@@ -49,11 +49,11 @@ impl MachineReader {
     /// default.
     pub fn read(&mut self, want: Want) -> (MachineReading, Vec<Gap>) {
         let mut gaps = Vec::new();
-        let cpu = self
-            .file("/proc/stat", &mut gaps)
-            .and_then(|text| cpu_times(&text, self.tick));
+        let stat = self.file("/proc/stat", &mut gaps).unwrap_or_default();
+        let (cpu, cpus) = cpu_times(&stat, self.tick);
         let mut reading = MachineReading {
             cpu: cpu.unwrap_or_default(),
+            cpus,
             ..MachineReading::default()
         };
         if want.memory {
@@ -107,12 +107,29 @@ impl MachineReader {
     }
 }
 
-/// The `cpu` line of `/proc/stat` (proc_stat(5)): user nice system idle iowait irq softirq steal
-/// guest guest_nice. The guest times are part of user and nice.
-fn cpu_times(text: &[u8], tick: Nanos) -> Option<CpuTimes> {
-    let line = lines(text).find_map(|line| line.strip_prefix(b"cpu "))?;
+/// The `cpu` line of `/proc/stat` (proc_stat(5)), and those of each CPU.
+fn cpu_times(text: &[u8], tick: Nanos) -> (Option<CpuTimes>, Vec<(u32, CpuTimes)>) {
+    let mut all = None;
+    let mut each = Vec::new();
+    // They come first.
+    for line in lines(text).map_while(|line| line.strip_prefix(b"cpu")) {
+        let mut fields = words(line);
+        if line.starts_with(b" ") {
+            all = times(&mut fields, tick);
+            continue;
+        }
+        let number = fields.next().and_then(decimal);
+        let number = number.and_then(|number| u32::try_from(number).ok());
+        each.extend(number.zip(times(&mut fields, tick)));
+    }
+    (all, each)
+}
+
+/// user nice system idle iowait irq softirq steal guest guest_nice. The guest times are part of user
+/// and nice.
+fn times<'a>(words: &mut impl Iterator<Item = &'a [u8]>, tick: Nanos) -> Option<CpuTimes> {
     let mut fields = [Nanos::ZERO; 8];
-    for (field, word) in fields.iter_mut().zip(words(line)) {
+    for (field, word) in fields.iter_mut().zip(words) {
         *field = Nanos(decimal(word)?.saturating_mul(tick.0));
     }
     let [user, nice, system, idle, iowait, irq, softirq, steal] = fields;
@@ -175,13 +192,20 @@ mod tests {
 
     #[test]
     fn the_cpu_line_becomes_times() {
-        let text = b"cpu  100 10 50 1000 5 1 2 7 3 4\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
-        let cpu = cpu_times(text, Nanos(10_000_000)).unwrap();
+        let text = b"cpu  100 10 50 1000 5 1 2 7 3 4\ncpu0 99 10 50 999 5 1 2 4 0 0\n\
+            cpu3 1 0 0 1 0 0 0 3 0 0\nintr 1 2 3\n";
+        let (cpu, cpus) = cpu_times(text, Nanos(10_000_000));
+        let cpu = cpu.unwrap();
         assert_eq!(cpu.user, Nanos(1_100_000_000));
         assert_eq!(cpu.interrupts, Nanos(30_000_000));
         assert_eq!(cpu.idle, Nanos(10_050_000_000));
         assert_eq!(cpu.steal, Nanos(70_000_000));
         assert_eq!(cpu.busy(), Nanos(1_630_000_000));
+        let steal: Vec<_> = cpus
+            .iter()
+            .map(|(cpu, times)| (*cpu, times.steal))
+            .collect();
+        assert_eq!(steal, [(0, Nanos(40_000_000)), (3, Nanos(30_000_000))]);
     }
 
     #[test]

@@ -50,6 +50,11 @@ impl Namespaces {
         namespaces
     }
 
+    /// The inode of the host's own namespace.
+    pub(crate) fn host(&self) -> Option<u64> {
+        self.host
+    }
+
     /// Forgets the counters of the last sweep.
     pub(crate) fn begin_sweep(&mut self) {
         self.sweep += 1;

@@ -3,6 +3,7 @@
 
 mod disk;
 mod forks;
+mod interrupts;
 mod link;
 
 use super::Books;
@@ -30,6 +31,10 @@ pub(super) fn rows(observation: &Observation, tree: &Tree<'_>, books: &mut Books
             .as_ref()
             .map(|window| link::rows(window, &mut Accounts::new(&window.names, tree, books))),
         forks: Some(forks::rows(tree)),
+        interrupts: resources
+            .interrupts
+            .as_ref()
+            .map(|window| interrupts::rows(window, &mut Accounts::new(&window.names, tree, books))),
         ..Stalls::default()
     }
 }

@@ -1,5 +1,6 @@
 //! Hand-made windows, one a rule.
 
+mod interrupts;
 mod property;
 
 use super::*;

@@ -1,0 +1,249 @@
+//! What interrupts and softirqs take from running tasks, and for whom kernel threads work, accounted in
+//! the kernel at each of them.
+//!
+//! `interrupts.bpf.c` keeps flat tables; [`Interrupts`] loads it, maps the tables and takes the
+//! differences of one window as an
+//! [`InterruptWindow`](dunnage_model::observation::InterruptWindow). Without the events of packets,
+//! block requests or workers it goes on, and what they would have named stays the kernel's.
+
+mod tables;
+
+use super::network::Namespaces;
+use super::owner::owner_of_key;
+use super::resources::{Context, Source};
+use super::sched::Names;
+use super::tracepoint::{AttachError, attach};
+use crate::sys::{MapError, MappedArray};
+use aya::maps::{Map, MapData};
+use aya::{Ebpf, EbpfError};
+use dunnage_model::gap::Gap;
+use dunnage_model::observation::{
+    InterruptTime, InterruptWindow, KernelWork, Owner, ResourceWindows,
+};
+use dunnage_model::units::Nanos;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tables::{Cells, Taken, Worked, cpu};
+
+/// The compiled program; `build-ebpf.sh` makes it, a test compares it.
+pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!("interrupts.bpf.o");
+
+/// Why interrupts are not accounted for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InterruptsError {
+    /// The kernel refused the maps or the object does not fit it.
+    #[error("loading the interrupt program failed: {0}")]
+    Load(#[source] Box<EbpfError>),
+    /// The kernel refused a program without which the others are useless.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The object in this binary and its reader differ.
+    #[error(
+        "the map {map} of the interrupt program is missing or has another layout than its reader"
+    )]
+    Layout {
+        /// The map.
+        map: &'static str,
+    },
+    /// The tables could not be mapped.
+    #[error("{0}")]
+    Map(#[from] MapError),
+}
+
+/// Programs without which there is nothing to tell, by tracepoint.
+const NEEDED: &[(&str, &str)] = &[
+    ("on_irq_entry", "irq_handler_entry"),
+    ("on_irq_exit", "irq_handler_exit"),
+    ("on_softirq_entry", "softirq_entry"),
+    ("on_softirq_exit", "softirq_exit"),
+];
+
+/// Programs that say for whom it was, by tracepoint, each with what is lost without it.
+const NAMING: &[(&str, &str, &str)] = &[
+    (
+        "on_receive",
+        "netif_receive_skb",
+        "for whom packets are received",
+    ),
+    ("on_send", "net_dev_start_xmit", "for whom packets are sent"),
+    (
+        "on_complete",
+        "block_rq_complete",
+        "for whom block requests end",
+    ),
+    (
+        "on_queue",
+        "block_bio_queue",
+        "for whom kernel workers write",
+    ),
+    (
+        "on_work",
+        "workqueue_execute_start",
+        "where one piece of a kernel worker's work begins",
+    ),
+];
+
+/// The loaded programs with the values of the last read.
+pub(crate) struct Interrupts {
+    cpus: MappedArray,
+    keys: MappedArray,
+    names: MappedArray,
+    taken: Cells,
+    worked: Cells,
+    lost: u64,
+    notices: Vec<Gap>,
+    /// Dropping it detaches the programs, so it goes last.
+    _ebpf: Ebpf,
+}
+
+impl Interrupts {
+    /// Loads and attaches the programs; accounting begins at once.
+    ///
+    /// # Errors
+    /// Where the kernel refuses those that measure (CAP_BPF and CAP_PERFMON are needed).
+    pub(crate) fn open(context: &Context<'_>) -> Result<Interrupts, InterruptsError> {
+        let host_space = Namespaces::open(context.root).host();
+        let host_space = host_space
+            .and_then(|inode| u32::try_from(inode).ok())
+            .unwrap_or(0);
+        let mut ebpf = context
+            .loader()
+            .override_global("host_space", &host_space, true)
+            .map_max_entries("cpus", context.cpus)
+            .load(OBJECT)
+            .map_err(|e| InterruptsError::Load(Box::new(e)))?;
+        let cpus = mapped(&ebpf, "cpus", context.cpus as usize, cpu::WORDS)?;
+        let keys = mapped(&ebpf, "keys", tables::OWNERS, 1)?;
+        let names = mapped(&ebpf, "names", tables::OWNERS, tables::NAME_WORDS)?;
+        let taken = mapped(&ebpf, "taken", tables::TAKEN, tables::CELL_WORDS)?;
+        let worked = mapped(&ebpf, "worked", tables::WORKED, tables::CELL_WORDS)?;
+        let mut notices = Vec::new();
+        // Those that name come first, so that what is measured has a name from the first one on.
+        for &(program, tracepoint, lost) in NAMING {
+            if let Err(error) = attach(&mut ebpf, context.btf, program, tracepoint) {
+                notices.push(Gap::new(lost, super::chain(&error)));
+            }
+        }
+        for &(program, tracepoint) in NEEDED {
+            attach(&mut ebpf, context.btf, program, tracepoint)?;
+        }
+        Ok(Interrupts {
+            cpus,
+            keys,
+            names,
+            taken: Cells::new(taken),
+            worked: Cells::new(worked),
+            lost: 0,
+            notices,
+            _ebpf: ebpf,
+        })
+    }
+
+    fn owner(&self, index: u32) -> Option<Owner> {
+        match index {
+            tables::IDLE => None,
+            tables::UNKNOWN => Some(Owner::Unknown),
+            tables::KERNEL => Some(Owner::Kernel),
+            // A key is taken away only where nothing was charged to it, so this is no one's loss.
+            _ => Some(owner_of_key(self.keys.load(index as usize, 0)).unwrap_or(Owner::Unknown)),
+        }
+    }
+
+    fn command(&self, index: u32) -> Arc<str> {
+        let mut bytes = Vec::with_capacity(tables::NAME_WORDS * 8);
+        for word in 0..tables::NAME_WORDS {
+            bytes.extend_from_slice(&self.names.load(index as usize, word).to_le_bytes());
+        }
+        let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+        String::from_utf8_lossy(&bytes[..end]).into()
+    }
+
+    /// Names of those who are told of; the places of cgroups that are gone and were not are given away.
+    fn name(&self, named: &BTreeMap<u32, Owner>, names: &dyn Names) -> Vec<(Owner, Arc<str>)> {
+        let mut all = Vec::with_capacity(named.len());
+        for (&index, &owner) in named {
+            let name = match owner {
+                Owner::RootCommand(_) => Some(self.command(index)),
+                _ => names.path(owner),
+            };
+            all.extend(name.map(|name| (owner, name)));
+        }
+        for index in tables::RESERVED..tables::OWNERS as u32 {
+            let key = self.keys.load(index as usize, 0);
+            if let Some(owner) = owner_of_key(key)
+                && !named.contains_key(&index)
+                && names.is_gone(owner)
+            {
+                self.keys.store(index as usize, 0, 0);
+            }
+        }
+        all
+    }
+}
+
+impl Source for Interrupts {
+    fn window(&mut self, names: &dyn Names, windows: &mut ResourceWindows) {
+        let mut window = InterruptWindow::default();
+        let mut named = BTreeMap::new();
+        for (key, time) in self.taken.take() {
+            let Some(Taken {
+                kind,
+                victim,
+                culprit,
+            }) = Taken::of_key(key)
+            else {
+                continue;
+            };
+            let owner = self.owner(victim);
+            let worked_for = self.owner(culprit).unwrap_or(Owner::Kernel);
+            named.extend(owner.map(|owner| (victim, owner)));
+            named.insert(culprit, worked_for);
+            window.taken.push(InterruptTime {
+                victim: owner,
+                culprit: worked_for,
+                kind,
+                time: Nanos(time),
+            });
+        }
+        for (key, time) in self.worked.take() {
+            let Worked { index, cpu } = Worked::of_key(key);
+            if let Some(owner) = self.owner(index) {
+                named.insert(index, owner);
+                window.worked.push(KernelWork {
+                    owner,
+                    cpu,
+                    time: Nanos(time),
+                });
+            }
+        }
+        window.names = self.name(&named, names);
+        let lost: u64 = (0..self.cpus.len())
+            .map(|at| self.cpus.load(at, cpu::LOST))
+            .sum();
+        window.lost = lost.saturating_sub(self.lost);
+        self.lost = lost;
+        windows.interrupts = Some(window);
+    }
+
+    fn notices(&self) -> Vec<Gap> {
+        self.notices.clone()
+    }
+}
+
+fn mapped(
+    ebpf: &Ebpf,
+    name: &'static str,
+    elements: usize,
+    words: usize,
+) -> Result<MappedArray, InterruptsError> {
+    let wrong = || InterruptsError::Layout { map: name };
+    let Some(Map::Array(data)) = ebpf.map(name) else {
+        return Err(wrong());
+    };
+    let info = data.info().map_err(|_| wrong())?;
+    if info.value_size() as usize != words * 8 || info.max_entries() as usize != elements {
+        return Err(wrong());
+    }
+    let data: &MapData = data;
+    Ok(MappedArray::new(data.fd(), elements, words)?)
+}

@@ -1,0 +1,125 @@
+//! The tables of `tables.h` as words of 8 bytes. The reader compares these sizes with those that the
+//! kernel reports for the loaded maps.
+
+use crate::sys::MappedArray;
+use dunnage_model::observation::InterruptKind;
+
+pub(super) const OWNERS: usize = 4096;
+pub(super) const TAKEN: usize = 16_384;
+pub(super) const WORKED: usize = 4096;
+/// `struct name`.
+pub(super) const NAME_WORDS: usize = 2;
+/// `struct cell`: key, time.
+pub(super) const CELL_WORDS: usize = 2;
+
+pub(super) const IDLE: u32 = 0;
+pub(super) const UNKNOWN: u32 = 1;
+pub(super) const KERNEL: u32 = 2;
+pub(super) const RESERVED: u32 = 4;
+
+/// `struct cpu`.
+pub(super) mod cpu {
+    pub(crate) const LOST: usize = 10;
+    pub(crate) const WORDS: usize = 16;
+}
+
+/// What the key of a cell of time taken says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) kind: InterruptKind,
+    /// Index of whose task ran.
+    pub(super) victim: u32,
+    /// Index of for whom the kernel worked.
+    pub(super) culprit: u32,
+}
+
+impl Taken {
+    /// 1 in the highest bit, then kind, victim and culprit.
+    pub(super) fn of_key(key: u64) -> Option<Taken> {
+        let index = |shift: u32| u32::try_from(key >> shift & 0xff_ffff).unwrap_or(UNKNOWN);
+        let kind = match key >> 48 & 0x7fff {
+            0 => InterruptKind::Irq,
+            1 => InterruptKind::NetworkSoftirq,
+            2 => InterruptKind::BlockSoftirq,
+            3 => InterruptKind::OtherSoftirq,
+            _ => return None,
+        };
+        Some(Taken {
+            kind,
+            victim: index(24),
+            culprit: index(0),
+        })
+    }
+}
+
+/// What the key of a cell of work says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Worked {
+    /// Index of for whom.
+    pub(super) index: u32,
+    /// The CPU.
+    pub(super) cpu: u32,
+}
+
+impl Worked {
+    pub(super) fn of_key(key: u64) -> Worked {
+        let half = |shift: u32| u32::try_from(key >> shift & 0xffff_ffff).unwrap_or(UNKNOWN);
+        Worked {
+            index: half(32),
+            cpu: half(0),
+        }
+    }
+}
+
+/// A table of cells that only grow, with the values of the last read.
+pub(super) struct Cells {
+    map: MappedArray,
+    last: Vec<u64>,
+}
+
+impl Cells {
+    pub(super) fn new(map: MappedArray) -> Cells {
+        Cells {
+            last: vec![0; map.len()],
+            map,
+        }
+    }
+
+    /// The keys of cells that grew since the last call, and by how much.
+    pub(super) fn take(&mut self) -> Vec<(u64, u64)> {
+        let mut grown = Vec::new();
+        for (at, last) in self.last.iter_mut().enumerate() {
+            let key = self.map.load(at, 0);
+            if key == 0 {
+                continue;
+            }
+            let time = self.map.load(at, 1);
+            if time > *last {
+                grown.push((key, time - *last));
+                *last = time;
+            }
+        }
+        grown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_cells_are_read_as_the_program_writes_them() {
+        let key = 1 << 63 | 2 << 48 | 4095 << 24 | 17;
+        let taken = Taken {
+            kind: InterruptKind::BlockSoftirq,
+            victim: 4095,
+            culprit: 17,
+        };
+        assert_eq!(Taken::of_key(key), Some(taken));
+        let nothing = Taken::of_key(1 << 63).unwrap();
+        assert_eq!((nothing.kind, nothing.victim), (InterruptKind::Irq, IDLE));
+        assert_eq!(Taken::of_key(1 << 63 | 9 << 48), None);
+        let worked = Worked { index: 9, cpu: 3 };
+        assert_eq!(Worked::of_key(9 << 32 | 3), worked);
+    }
+}
