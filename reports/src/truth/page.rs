@@ -130,7 +130,7 @@ fn seconds(value: Option<f64>) -> String {
     amount(value, "s")
 }
 
-/// Title, figure, and its change since the session before; `scale` makes the figure's unit of it.
+/// Title, figure, and its change since the run before; `scale` makes the figure's unit of it.
 fn card(
     title: &'static str,
     text: fn(Option<f64>) -> String,

@@ -34,9 +34,9 @@ pub(super) struct Metric {
     pub(super) unit: &'static str,
     /// The line that must not be crossed.
     pub(super) goal: f64,
-    /// Where the axis begins.
+    /// Where the axis begins, or lower where a value is.
     pub(super) from: f64,
-    /// Where it ends at the least.
+    /// Where it ends, or higher.
     pub(super) to: f64,
     pub(super) of: fn(&super::Figures) -> Option<f64>,
 }
@@ -47,7 +47,7 @@ pub(super) const METRICS: [Metric; 4] = [
         title: "Precision",
         unit: "true accusations of all; more is better",
         goal: 0.95,
-        from: 0.0,
+        from: 0.5,
         to: 1.0,
         of: |f| f.precision,
     },
@@ -55,7 +55,7 @@ pub(super) const METRICS: [Metric; 4] = [
         title: "Recall",
         unit: "culprits found of all; more is better",
         goal: 0.95,
-        from: 0.0,
+        from: 0.5,
         to: 1.0,
         of: |f| f.recall,
     },
@@ -99,11 +99,13 @@ pub(super) fn over_sessions(
         .collect();
     let highest = series.iter().flatten().map(|(_, value)| *value);
     let to = highest.fold(metric.to, f64::max);
+    let lowest = series.iter().flatten().map(|(_, value)| *value);
+    let from = (lowest.fold(metric.from, f64::min) * 10.0).floor() / 10.0;
     // Half a step on either side, so that one session alone has a place too.
     let x = 0.5..sessions.len().max(1) as f64 + 0.5;
     svg(metric.title, SIZE, |root| {
-        let margin = (to - metric.from) * 0.04;
-        let mut chart = axes(root, x.clone(), metric.from..to + margin, sessions.len())?;
+        let margin = (to - from) * 0.04;
+        let mut chart = axes(root, x.clone(), from..to + margin, sessions.len())?;
         let goal = [(x.start, metric.goal), (x.end, metric.goal)];
         chart.draw_series(DashedLineSeries::new(goal, 5, 4, GOAL.stroke_width(2)))?;
         for (at, points) in series.iter().enumerate() {

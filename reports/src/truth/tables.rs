@@ -40,7 +40,7 @@ pub(super) fn latest(session: &Session) -> String {
     let _ = write!(out, "<th colspan=\"7\">{}</th>", escaped(&dunnage.name));
     for rule in others {
         let name = escaped(&rule.name);
-        let _ = write!(out, "<th colspan=\"2\" class=\"other\">{name}</th>");
+        let _ = write!(out, "<th class=\"other\">{name}</th>");
     }
     out.push_str("</tr>\n<tr>");
     for head in [
@@ -55,7 +55,7 @@ pub(super) fn latest(session: &Session) -> String {
         let _ = write!(out, "<th>{head}</th>");
     }
     for _ in others {
-        out.push_str("<th class=\"other\">precision</th><th>recall</th>");
+        out.push_str("<th class=\"other\">precision, recall</th>");
     }
     out.push_str("</tr></thead>\n<tbody>");
     for resource in resources(session) {
@@ -67,17 +67,26 @@ pub(super) fn latest(session: &Session) -> String {
         cells.extend([figures.wrong.to_string(), figures.missed.to_string()]);
         cells.push(amount(figures.share_error_points, "points"));
         cells.push(amount(figures.seconds_to_right, "s"));
-        cells.extend(others.iter().flat_map(|rule| of_rule(rule, &resource)));
-        out.push_str(&row("td", &cells));
+        let others = others.iter().map(|rule| of_rule(rule, &resource));
+        let cells: Vec<String> = cells
+            .iter()
+            .map(|cell| format!("<td>{cell}</td>"))
+            .collect();
+        let others: Vec<String> = others
+            .map(|cell| format!("<td class=\"other\">{cell}</td>"))
+            .collect();
+        let _ = writeln!(out, "<tr>{}{}</tr>", cells.concat(), others.concat());
     }
     out.push_str("</tbody></table></div>");
     out
 }
 
-fn of_rule(rule: &Rule, resource: &str) -> [String; 2] {
+fn of_rule(rule: &Rule, resource: &str) -> String {
     let figures = rule.of(resource);
-    let figure = |of: fn(&Figures) -> Option<f64>| share(figures.and_then(of));
-    [figure(|f| f.precision), figure(|f| f.recall)]
+    match figures.map(|f| (f.precision, f.recall)) {
+        None | Some((None, None)) => DASH.to_owned(),
+        Some((precision, recall)) => format!("{}, {}", share(precision), share(recall)),
+    }
 }
 
 fn scenarios(figures: &Figures) -> String {
