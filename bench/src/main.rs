@@ -4,7 +4,8 @@
 //! `dunnage-bench agent` measures the agent at 1 Hz over the number of cgroups;
 //! `dunnage-bench sources` measures the eBPF part of every source under a mixed load;
 //! `dunnage-bench start` measures the time to the first verdict; `dunnage-bench cost` sets Dunnage beside
-//! other programs that watch containers; `dunnage-bench truth` plays labelled scenarios and says how
+//! other programs that watch containers; `dunnage-bench run` compares equal runs by what `dunnage run`
+//! says of them; `dunnage-bench truth` plays labelled scenarios and says how
 //! often the verdicts are right. `README.md` beside this crate says what is promised and how each
 //! figure is taken.
 
@@ -16,6 +17,7 @@ mod cost;
 mod figures;
 mod loads;
 mod mixed;
+mod run;
 mod sources;
 mod start;
 mod switch;
@@ -98,6 +100,15 @@ enum What {
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
     },
+    /// How much equal runs differ, by whether `dunnage run` calls them clean or disturbed
+    Run {
+        /// The dunnage binary
+        #[arg(long, default_value = "target/release/dunnage")]
+        binary: PathBuf,
+        /// How many runs; every other one beside neighbours
+        #[arg(long, default_value_t = 20)]
+        runs: u32,
+    },
     /// Labelled scenarios on real cgroups: how often the verdicts are right
     Truth(truth::TruthArguments),
     /// The page of all runs of `truth` that lie in a folder as JSON
@@ -120,6 +131,9 @@ enum What {
         /// Where its files go
         folder: PathBuf,
     },
+    /// The work of `run`, not to be called by hand
+    #[command(hide = true)]
+    Work,
     /// A load for the other measurements, not to be called by hand
     #[command(hide = true)]
     Load {
@@ -156,6 +170,11 @@ fn main() -> anyhow::Result<ExitCode> {
             seconds,
             only,
         })?,
+        What::Run { binary, runs } => run::measure(&binary, runs)?,
+        What::Work => {
+            run::work();
+            return Ok(ExitCode::SUCCESS);
+        }
         What::Truth(arguments) => return truth::measure(&arguments, &cli.output),
         What::Report { store, output } => {
             truth::report::write(&store, &output)?;

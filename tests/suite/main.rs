@@ -19,3 +19,4 @@ mod engines;
 mod hostile;
 mod layouts;
 mod privileges;
+mod run;
