@@ -21,6 +21,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(100);
 const WANT: Want = Want {
     cpu_modes: false,
     memory: false,
+    shortage: true,
     io: false,
     pressure: true,
     processes: false,
@@ -31,6 +32,7 @@ const WANT: Want = Want {
 /// What is left to read where the scheduler's events are counted.
 const NARROW: Want = Want {
     forks: true,
+    shortage: true,
     ..Want::cpu()
 };
 

@@ -42,7 +42,11 @@ impl Session {
         // Engines are asked while the eBPF programs load.
         let parties = Parties::open(&root, &parties_options(global));
         let options = CollectorOptions {
-            want,
+            // Who is short of memory is for those who judge.
+            want: Want {
+                shortage: want.shortage && resources,
+                ..want
+            },
             ebpf: !global.no_ebpf,
             resources,
             cpu_budget: global.cpu_budget,

@@ -16,8 +16,8 @@ use aya::Btf;
 use dunnage_model::cpuset::CpuSet;
 use dunnage_model::gap::Gap;
 use dunnage_model::observation::{
-    CgroupLayout, CgroupReading, Host, Observation, Owner, ResourceWindows, SchedWindow, Snapshot,
-    SocketTraffic,
+    CgroupLayout, CgroupReading, Host, MachineReading, Observation, Owner, ResourceWindows,
+    SchedWindow, Snapshot, SocketTraffic,
 };
 use dunnage_model::units::Nanos;
 use std::collections::HashSet;
@@ -63,6 +63,8 @@ pub struct Collector {
     notices: Vec<Gap>,
     /// Cgroups were made or removed in the last window.
     changed: bool,
+    /// The machine's memory pressure at the last boundary.
+    stalled: Option<Nanos>,
     last: Option<Arc<Snapshot>>,
 }
 
@@ -96,6 +98,7 @@ impl Collector {
             registry: Registry::new(v1_hierarchies(root, &cgroups)),
             notices: Vec::new(),
             changed: true,
+            stalled: None,
             last: None,
             cgroups,
         };
@@ -252,6 +255,7 @@ impl Collector {
         let sockets = self.sockets.as_mut().map(Sockets::window);
         let resources = self.resources.window(&self.registry);
         let (machine, mut gaps) = self.machine.read(self.want);
+        self.note_shortages(&resources, &machine);
         let (cgroups, cgroup_gaps) = self.read_cgroups(sched.as_ref());
         gaps.extend(cgroup_gaps);
         self.registry
@@ -296,6 +300,27 @@ impl Collector {
         let now = clock::monotonic();
         for event in &events {
             self.registry.apply(event, now);
+        }
+    }
+
+    /// Tells the reader of cgroups where memory is short: by the events of reclaim where they are
+    /// accounted for, by the machine's pressure else.
+    fn note_shortages(&mut self, resources: &ResourceWindows, machine: &MachineReading) {
+        let Some(memory) = &resources.memory else {
+            let stalled = machine.pressure.memory.map(|pressure| pressure.some);
+            if stalled > self.stalled {
+                self.cgroups.note_shortage(None);
+            }
+            self.stalled = stalled;
+            return;
+        };
+        if memory.machine_is_short() {
+            self.cgroups.note_shortage(None);
+        }
+        for reclaim in &memory.reclaims {
+            if let Some(owner) = reclaim.limit.owner() {
+                self.cgroups.note_shortage(Some(owner));
+            }
         }
     }
 

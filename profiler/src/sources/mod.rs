@@ -16,6 +16,7 @@ pub mod sockets;
 mod alone;
 mod collector;
 mod interrupts;
+mod memory;
 mod owner;
 mod resources;
 mod tracepoint;
@@ -23,6 +24,8 @@ mod tracepoint;
 pub use alone::{Alone, AloneError};
 pub use collector::{Collector, CollectorError, CollectorOptions};
 pub use tracepoint::AttachError;
+
+use dunnage_model::units::Bytes;
 
 /// An error with all its causes, in one line.
 fn chain(error: &dyn std::error::Error) -> String {
@@ -37,4 +40,14 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// The size of a page of memory.
+fn page_size() -> Bytes {
+    let asked = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);
+    let size = asked
+        .ok()
+        .flatten()
+        .and_then(|size| u64::try_from(size).ok());
+    Bytes(size.unwrap_or(4096))
 }

@@ -65,6 +65,10 @@ pub(super) struct Entry {
 /// Every source.
 pub(super) const SOURCES: &[Entry] = &[
     Entry {
+        what: "exact blame for memory",
+        open: super::memory::open,
+    },
+    Entry {
         what: "queues of network devices",
         open: |context| Ok(Box::new(Link::open(context)?)),
     },

@@ -8,6 +8,7 @@ mod cpu;
 mod history;
 mod interrupts;
 mod limits;
+mod memory;
 mod network;
 mod why;
 mod words;
@@ -36,6 +37,11 @@ const JUDGES: &[Judge] = &[
         resource: Resource::Cpu,
         judge: cpu::judge,
         coverage: cpu::coverage,
+    },
+    Judge {
+        resource: Resource::Memory,
+        judge: memory::judge,
+        coverage: memory::coverage,
     },
     Judge {
         resource: Resource::Network,

@@ -19,7 +19,7 @@ pub use counters::{CounterWindow, OwnerCounters};
 pub use disk::{DiskOwner, DiskPair, DiskWindow};
 pub use interrupts::{InterruptKind, InterruptTime, InterruptWindow, KernelWork};
 pub use link::{LinkOwner, LinkPair, LinkWindow};
-pub use memory::{MemoryOwner, MemoryWindow, OomKill};
+pub use memory::{Limit, MemoryWindow, OomKill, Reclaim};
 
 use crate::cpuset::CpuSet;
 use crate::gap::Gap;
@@ -129,6 +129,9 @@ pub struct MachineReading {
     pub memory_total: Option<Bytes>,
     /// `MemAvailable`.
     pub memory_available: Option<Bytes>,
+    /// Pages that were looked at to be thrown out for want of memory of the whole machine
+    /// (`pgscan_kswapd` and `pgscan_direct` of `/proc/vmstat`).
+    pub pages_scanned: Option<u64>,
     /// System-wide pressure.
     pub pressure: Pressure,
     /// Whole disks only, no partitions.
@@ -255,6 +258,8 @@ pub struct CpuLimits {
 pub struct CgroupMemory {
     /// In use, page cache included.
     pub used: Bytes,
+    /// The least that was in use in the last ten to twenty sweeps, as far as there were so many.
+    pub least: Bytes,
     /// Anonymous.
     pub anon: Option<Bytes>,
     /// Page cache.
@@ -263,6 +268,36 @@ pub struct CgroupMemory {
     pub limit: Option<Bytes>,
     /// Cumulative.
     pub major_faults: Option<u64>,
+    /// What only a shortage makes worth reading; `None` where it was not read in this sweep.
+    pub shortage: Option<MemoryShortage>,
+}
+
+/// How a cgroup fares where memory is short: its own limits, and what was taken and thrown out.
+/// Counters are cumulative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryShortage {
+    /// `memory.max` or `memory.limit_in_bytes` of this very cgroup; `None` without one.
+    pub max: Option<Bytes>,
+    /// `memory.high`; version 1 has none.
+    pub high: Option<Bytes>,
+    /// The greater of `memory.min` and `memory.low`: what reclaim spares.
+    pub protected: Bytes,
+    /// How often this very limit was met: `max` of `memory.events.local`, or `memory.failcnt`.
+    pub max_met: Option<u64>,
+    /// How often `memory.high` was met.
+    pub high_met: Option<u64>,
+    /// Processes of this very cgroup that were killed: `oom_kill` of `memory.events.local` or of
+    /// `memory.oom_control`.
+    pub kills: Option<u64>,
+    /// What came in again shortly after it had been thrown out, file and anonymous.
+    pub refaulted: Option<Bytes>,
+    /// What was charged, also where it is gone again: a lower bound, since a large folio counts as one
+    /// page. Only version 1 tells.
+    pub charged: Option<Bytes>,
+    /// What reclaim took. Only version 2 tells.
+    pub stolen: Option<Bytes>,
+    /// Swapped out.
+    pub swap: Option<Bytes>,
 }
 
 /// The limit on tasks.

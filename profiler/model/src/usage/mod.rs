@@ -3,8 +3,8 @@
 mod stalls;
 
 pub use stalls::{
-    Blamed, DiskStall, Handled, Interruption, Interrupts, Kill, LinkStall, MemoryStall,
-    MemoryStalls, PartyCounters, RefusedForks, Stalls, Steal,
+    Blamed, DiskStall, Handled, Interruption, Interrupts, Kill, LimitKind, LinkStall, MemoryLimit,
+    MemoryShare, MemoryStalls, PartyCounters, RefusedForks, Stalls, Steal,
 };
 
 use crate::cpuset::CpuSet;

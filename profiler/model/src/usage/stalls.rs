@@ -56,36 +56,70 @@ pub struct DiskStall {
 /// What happened to memory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MemoryStalls {
-    /// One entry a party that stalled, refaulted or grew.
-    pub parties: Vec<MemoryStall>,
+    /// Whether the events of reclaim were accounted for; else all comes from files.
+    pub events: bool,
+    /// What was full, each with everybody who shares it.
+    pub limits: Vec<MemoryLimit>,
     /// Out-of-memory kills.
     pub kills: Vec<Kill>,
 }
 
-/// One party and memory.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct MemoryStall {
+/// Memory that ran out: of a cgroup, or of the whole machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryLimit {
+    /// What was full.
+    pub kind: LimitKind,
+    /// The cgroup that has the limit; `None` for the machine.
+    pub path: Option<Arc<str>>,
+    /// The party whose own limit it is: index into [`WindowUse::parties`](super::WindowUse::parties).
+    pub own: Option<usize>,
+    /// How much there is.
+    pub bytes: Option<Bytes>,
+    /// Everybody in it who has memory, asked for some, or waited.
+    pub sharers: Vec<MemoryShare>,
+}
+
+/// Which limit was full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LimitKind {
+    /// The whole machine's memory.
+    Machine,
+    /// `memory.max`, or `memory.limit_in_bytes` of version 1.
+    Max,
+    /// `memory.high`.
+    High,
+}
+
+/// One party in memory that ran out.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MemoryShare {
     /// Index into [`WindowUse::parties`](super::WindowUse::parties).
     pub party: usize,
-    /// Task-time in reclaim for a limit of a cgroup.
-    pub limit_stall: Nanos,
-    /// Task-time in reclaim for the whole machine.
-    pub machine_stall: Nanos,
-    /// Pages that came in again shortly after they were thrown out.
-    pub refaulted: Bytes,
-    /// Pages that it asked for and got.
+    /// Task-time that it waited in reclaim because of this limit.
+    pub stall: Nanos,
+    /// What reclaim freed, of whomever, because it asked for memory.
+    pub freed: Bytes,
+    /// In use when the window closed, or when one of its processes was killed.
+    pub used: Bytes,
+    /// How much more it had in use than when the window opened.
+    pub grown: Bytes,
+    /// What it took, pages that are gone again included, as far as the files tell.
     pub taken: Bytes,
+    /// What reclaim spares of it (`memory.min`, `memory.low`).
+    pub protected: Bytes,
+    /// Pages that came in again shortly after they had been thrown out.
+    pub refaulted: Bytes,
 }
 
 /// An out-of-memory kill.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kill {
-    /// Index into [`WindowUse::parties`](super::WindowUse::parties).
+    /// Whose process: index into [`WindowUse::parties`](super::WindowUse::parties).
     pub party: usize,
-    /// The process's command.
-    pub command: Arc<str>,
-    /// The cgroup whose limit was reached; `None` for the machine.
-    pub limit: Option<Arc<str>>,
+    /// The process's command; `None` where only the cgroup's count tells of it.
+    pub command: Option<Arc<str>>,
+    /// What was full: index into [`MemoryStalls::limits`]; `None` where nothing tells.
+    pub limit: Option<usize>,
 }
 
 /// One party's packets in the queue of one network device.
@@ -196,7 +230,10 @@ impl Stalls {
             stall.blamed.each_party(visit);
         }
         if let Some(memory) = &mut self.memory {
-            memory.parties.iter_mut().for_each(|s| visit(&mut s.party));
+            for limit in &mut memory.limits {
+                limit.own.iter_mut().for_each(&mut *visit);
+                limit.sharers.iter_mut().for_each(|s| visit(&mut s.party));
+            }
             memory.kills.iter_mut().for_each(|k| visit(&mut k.party));
         }
         for stall in self.network.iter_mut().flatten() {

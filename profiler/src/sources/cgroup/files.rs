@@ -37,6 +37,10 @@ pub(crate) enum Slot {
     MemoryUsed,
     /// `memory.stat`.
     MemoryStat,
+    /// v2 `memory.events.local`, v1 `memory.failcnt`.
+    MemoryEvents,
+    /// v1 `memory.oom_control`.
+    MemoryKills,
     /// v2 `io.stat`, v1 bytes.
     IoBytes,
     /// v1 operations.
@@ -56,7 +60,7 @@ pub(crate) enum Slot {
 }
 
 /// How many [`Slot`]s there are.
-const SLOTS: usize = 14;
+const SLOTS: usize = 16;
 
 /// Why a file gave nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +89,7 @@ impl Silence {
 pub(crate) struct Files {
     open: [Option<File>; SLOTS],
     /// Slots whose file is known not to be there.
-    absent: u16,
+    absent: u32,
 }
 
 impl Files {

@@ -1,4 +1,4 @@
-//! What the operator allowed a cgroup: weight, quota, cpuset.
+//! What the operator allowed a cgroup: weight, quota, cpuset, memory.
 //!
 //! Limits change seldom, so that their files are opened when they are wanted and not kept.
 
@@ -7,7 +7,8 @@ use super::node::Sweep;
 use super::numbers::single;
 use super::{v1, v2};
 use dunnage_model::cpuset::CpuSet;
-use dunnage_model::observation::CpuLimits;
+use dunnage_model::observation::{CpuLimits, MemoryShortage};
+use dunnage_model::units::Bytes;
 
 /// The weight that the kernel gives a cgroup with `cpu.idle` (`WEIGHT_IDLEPRIO`, 3 of 1,024).
 const IDLE_WEIGHT: f64 = 3.0 * 100.0 / 1024.0;
@@ -63,6 +64,34 @@ fn v2_limits(raw: &[u8], present: u8, sweep: &mut Sweep<'_>) -> CpuLimits {
         quota_cpus: once(raw, sweep, unified, "cpu.max").and_then(v2::cpu_max),
         cpuset: cpuset(raw, present, sweep),
         idle,
+    }
+}
+
+/// The memory limits of the cgroup `raw` itself; the counters beside them stay empty.
+pub(super) fn memory(raw: &[u8], present: u8, sweep: &mut Sweep<'_>) -> MemoryShortage {
+    if raw.is_empty() {
+        return MemoryShortage::default();
+    }
+    if present & Controller::Memory.bit() != 0 {
+        let limit = once(raw, sweep, Controller::Memory, "memory.limit_in_bytes");
+        return MemoryShortage {
+            max: limit.and_then(v1::memory_limit),
+            ..MemoryShortage::default()
+        };
+    }
+    // `max`, which stands for no limit, is no number.
+    let mut bytes = |name| {
+        once(raw, sweep, Controller::Unified, name)
+            .and_then(single)
+            .map(Bytes)
+    };
+    MemoryShortage {
+        max: bytes("memory.max"),
+        high: bytes("memory.high"),
+        protected: bytes("memory.min")
+            .max(bytes("memory.low"))
+            .unwrap_or_default(),
+        ..MemoryShortage::default()
     }
 }
 

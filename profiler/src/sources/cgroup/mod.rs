@@ -11,6 +11,7 @@ mod layout;
 mod limits;
 mod node;
 mod numbers;
+mod shortage;
 mod v1;
 mod v2;
 mod walk;
@@ -23,9 +24,10 @@ pub(crate) use v2::{cpu_max, cpu_stat as v2_cpu_stat, pressure};
 use crate::host::HostRoot;
 use crate::sources::network::Namespaces;
 use dunnage_model::gap::Gap;
-use dunnage_model::observation::{CgroupLayout, CgroupReading};
+use dunnage_model::observation::{CgroupLayout, CgroupReading, Owner};
 use files::FileReader;
 use node::{Node, Sweep};
+use shortage::Shortages;
 use std::path::PathBuf;
 use walk::Walk;
 
@@ -82,6 +84,9 @@ pub struct Want {
     pub cpu_modes: bool,
     /// Memory in use, by kind, and its limit.
     pub memory: bool,
+    /// Memory in use; where memory is short also by kind, with limits, what was taken and thrown
+    /// out, and pressure.
+    pub shortage: bool,
     /// Block I/O per device.
     pub io: bool,
     /// Pressure.
@@ -101,6 +106,7 @@ impl Want {
         Want {
             cpu_modes: true,
             memory: true,
+            shortage: true,
             io: true,
             pressure: true,
             processes: true,
@@ -115,6 +121,7 @@ impl Want {
         Want {
             cpu_modes: false,
             memory: false,
+            shortage: false,
             io: false,
             pressure: false,
             processes: false,
@@ -139,6 +146,7 @@ pub struct CgroupReader {
     walks: u32,
     since_walk: u32,
     cut: Option<&'static str>,
+    shortages: Shortages,
     /// Which of [`IO_FILES`] count; none do on kernels that count only where a limit is set.
     io_files: Option<IoFiles>,
 }
@@ -163,6 +171,7 @@ impl CgroupReader {
             walks: 0,
             since_walk: 0,
             cut: None,
+            shortages: Shortages::default(),
             io_files: None,
         })
     }
@@ -190,6 +199,11 @@ impl CgroupReader {
         self.changed = true;
     }
 
+    /// Memory was reclaimed since the last sweep: of the cgroup with this id, or of the whole machine.
+    pub(crate) fn note_shortage(&mut self, of: Option<Owner>) {
+        self.shortages.note(of, self.sweeps);
+    }
+
     /// Reads every cgroup, sorted by path.
     pub fn read(&mut self, want: Want) -> (Vec<CgroupReading>, Vec<Gap>) {
         self.read_active(want, &|_, _| true)
@@ -210,6 +224,7 @@ impl CgroupReader {
         }
         self.namespaces.begin_sweep();
         let moved = self.moved(active);
+        let short = self.shortages.among(&self.nodes, self.sweeps);
         // The first two sweeps may be all there are: they take everything.
         let running = moved.iter().filter(|&&moved| moved).count();
         let turns = if self.sweeps > 2 {
@@ -225,12 +240,13 @@ impl CgroupReader {
             io_files: self.io_files,
             number: self.sweeps,
             pace: u32::try_from(turns).unwrap_or(STALE).min(STALE),
+            page: crate::sources::page_size(),
             denied: None,
             vanished: false,
         };
         let mut readings = Vec::with_capacity(self.nodes.len());
-        for (node, moved) in self.nodes.iter_mut().zip(moved) {
-            if node.read(&mut sweep, moved) {
+        for ((node, moved), short) in self.nodes.iter_mut().zip(moved).zip(short) {
+            if node.read(&mut sweep, moved, short) {
                 readings.push(node.reading().clone());
             }
         }

@@ -3,11 +3,14 @@
 use super::files::{FileReader, Files, Silence, Slot};
 use super::layout::{Controller, Mounts};
 use super::numbers::{lines, pairs, single};
+use super::shortage::Least;
+use super::v2::MemoryStat;
 use super::walk::Found;
 use super::{STALE, Want, limits, v1, v2};
 use crate::sources::network::Namespaces;
 use dunnage_model::observation::{
-    CgroupCpu, CgroupMemory, CgroupPids, CgroupReading, DeviceIo, Pressure, PressureTotals,
+    CgroupCpu, CgroupMemory, CgroupPids, CgroupReading, DeviceIo, MemoryShortage, Pressure,
+    PressureTotals,
 };
 use dunnage_model::units::{Bytes, Nanos};
 use std::sync::Arc;
@@ -33,6 +36,8 @@ pub(super) struct Sweep<'a> {
     pub(super) number: u32,
     /// Memory, I/O and tasks of a cgroup that runs are read in each sweep of this many.
     pub(super) pace: u32,
+    /// The size of a page.
+    pub(super) page: Bytes,
     /// A file that this user may not read.
     pub(super) denied: Option<&'static str>,
     /// A cgroup went away while the sweep ran.
@@ -62,6 +67,7 @@ pub(super) struct Node {
     memory_limit: Option<Bytes>,
     /// `pids.max`.
     tasks_limit: Option<u64>,
+    least: Least,
 }
 
 impl Node {
@@ -89,6 +95,7 @@ impl Node {
             limits_usage: Nanos::ZERO,
             memory_limit: None,
             tasks_limit: None,
+            least: Least::default(),
         }
     }
 
@@ -116,7 +123,8 @@ impl Node {
 
     /// Reads what may have changed; `moved` tells whether it may have run since the last sweep.
     /// False where the cgroup is gone.
-    pub(super) fn read(&mut self, sweep: &mut Sweep<'_>, moved: bool) -> bool {
+    /// `short` whether memory is short for it.
+    pub(super) fn read(&mut self, sweep: &mut Sweep<'_>, moved: bool, short: bool) -> bool {
         self.age += 1;
         self.limits_age += 1;
         let due = self.age >= STALE || self.holds != Some(sweep.want);
@@ -145,8 +153,14 @@ impl Node {
             memory,
             ..
         } = sweep.want;
+        let short = short && sweep.want.shortage;
         self.reading.pressure = if pressure {
             self.pressure(sweep)
+        } else if short {
+            Pressure {
+                memory: self.pressure_of(sweep, Slot::PressureMemory, "memory.pressure"),
+                ..Pressure::default()
+            }
         } else {
             Pressure::default()
         };
@@ -161,7 +175,11 @@ impl Node {
             self.reading.io = if io { self.io(sweep) } else { None };
         }
         if due || (turn && self.stirred) {
-            self.reading.memory = if memory { self.memory(sweep) } else { None };
+            self.reading.memory = if memory || sweep.want.shortage {
+                self.memory(sweep, short, due)
+            } else {
+                None
+            };
             self.reading.pids = self.pids(sweep);
             self.read_tasks(sweep, due);
             self.stirred = false;
@@ -319,16 +337,22 @@ impl Node {
     }
 
     fn pressure(&mut self, sweep: &mut Sweep<'_>) -> Pressure {
-        let mut totals = |slot, name| -> Option<PressureTotals> {
-            self.slot(sweep, slot, Controller::Unified, name)
-                .ok()
-                .and_then(v2::pressure)
-        };
         Pressure {
-            cpu: totals(Slot::PressureCpu, "cpu.pressure"),
-            memory: totals(Slot::PressureMemory, "memory.pressure"),
-            io: totals(Slot::PressureIo, "io.pressure"),
+            cpu: self.pressure_of(sweep, Slot::PressureCpu, "cpu.pressure"),
+            memory: self.pressure_of(sweep, Slot::PressureMemory, "memory.pressure"),
+            io: self.pressure_of(sweep, Slot::PressureIo, "io.pressure"),
         }
+    }
+
+    fn pressure_of(
+        &mut self,
+        sweep: &mut Sweep<'_>,
+        slot: Slot,
+        name: &'static str,
+    ) -> Option<PressureTotals> {
+        self.slot(sweep, slot, Controller::Unified, name)
+            .ok()
+            .and_then(v2::pressure)
     }
 
     fn io(&mut self, sweep: &mut Sweep<'_>) -> Option<Vec<DeviceIo>> {
@@ -349,14 +373,24 @@ impl Node {
         Some(v1::blkio(&bytes, operations))
     }
 
-    fn memory(&mut self, sweep: &mut Sweep<'_>) -> Option<CgroupMemory> {
+    fn memory(&mut self, sweep: &mut Sweep<'_>, short: bool, due: bool) -> Option<CgroupMemory> {
         let old = self.has(Controller::Memory);
         let (controller, used) = if old {
             (Controller::Memory, "memory.usage_in_bytes")
         } else {
             (Controller::Unified, "memory.current")
         };
-        let used = single(self.slot(sweep, Slot::MemoryUsed, controller, used).ok()?)?;
+        let used = Bytes(single(
+            self.slot(sweep, Slot::MemoryUsed, controller, used).ok()?,
+        )?);
+        let least = self.least.of(used, sweep.number);
+        if !short && !sweep.want.memory {
+            return Some(CgroupMemory {
+                used,
+                least,
+                ..CgroupMemory::default()
+            });
+        }
         let parse = if old {
             v1::memory_stat
         } else {
@@ -364,13 +398,56 @@ impl Node {
         };
         let text = self.slot(sweep, Slot::MemoryStat, controller, "memory.stat");
         let stat = text.map(parse).unwrap_or_default();
+        let shortage = short.then(|| self.shortage(sweep, &stat, due));
         Some(CgroupMemory {
-            used: Bytes(used),
+            used,
+            least,
             anon: stat.anon,
             file: stat.file,
-            limit: stat.limit.or(self.memory_limit),
+            limit: stat
+                .limit
+                .or(self.memory_limit)
+                .or(shortage.and_then(|shortage| shortage.max)),
             major_faults: stat.major_faults,
+            shortage,
         })
+    }
+
+    /// What only a shortage makes worth reading. Limits change seldom: they are read where it begins,
+    /// and with everything else.
+    fn shortage(&mut self, sweep: &mut Sweep<'_>, stat: &MemoryStat, due: bool) -> MemoryShortage {
+        let last = self.reading.memory.and_then(|memory| memory.shortage);
+        let limits = match last.filter(|_| !due) {
+            Some(last) => last,
+            None => limits::memory(&self.raw, self.present, sweep),
+        };
+        let page = sweep.page.0;
+        let bytes = |pages: u64| Bytes(pages.saturating_mul(page));
+        let mut shortage = MemoryShortage {
+            max: limits.max,
+            high: limits.high,
+            protected: limits.protected,
+            refaulted: stat.refaults.map(bytes),
+            charged: stat.pages_in.map(bytes),
+            stolen: stat.pages_stolen.map(bytes),
+            swap: stat.swap,
+            ..MemoryShortage::default()
+        };
+        if self.has(Controller::Memory) {
+            let old = Controller::Memory;
+            shortage.max_met = self
+                .slot(sweep, Slot::MemoryEvents, old, "memory.failcnt")
+                .ok()
+                .and_then(single);
+            let text = self.slot(sweep, Slot::MemoryKills, old, "memory.oom_control");
+            shortage.kills = text.ok().and_then(v1::oom_kills);
+        } else {
+            let unified = Controller::Unified;
+            let name = "memory.events.local";
+            let text = self.slot(sweep, Slot::MemoryEvents, unified, name);
+            v2::memory_events(text.unwrap_or_default(), &mut shortage);
+        }
+        shortage
     }
 
     /// Threads, processes, and the network namespace of the first of them.

@@ -2,7 +2,7 @@
 //!
 //! Pure: bytes in, values out.
 
-use super::numbers::{decimal, device, lines, pairs, words};
+use super::numbers::{decimal, device, lines, pairs, single, words};
 use super::v2::MemoryStat;
 use dunnage_model::observation::{CgroupCpu, DeviceIo};
 use dunnage_model::units::{Bytes, Nanos};
@@ -45,11 +45,26 @@ pub(crate) fn memory_stat(text: &[u8]) -> MemoryStat {
             b"total_rss" => memory.anon = Some(Bytes(value)),
             b"total_cache" => memory.file = Some(Bytes(value)),
             b"total_pgmajfault" => memory.major_faults = Some(value),
+            b"total_workingset_refault_anon" | b"total_workingset_refault_file" => {
+                memory.refault(value);
+            }
+            b"total_pgpgin" => memory.pages_in = Some(value),
+            b"total_swap" => memory.swap = Some(Bytes(value)),
             b"hierarchical_memory_limit" if value < UNLIMITED => memory.limit = Some(Bytes(value)),
             _ => {}
         }
     }
     memory
+}
+
+/// `memory.limit_in_bytes`; `None` without a limit.
+pub(crate) fn memory_limit(text: &[u8]) -> Option<Bytes> {
+    single(text).filter(|&limit| limit < UNLIMITED).map(Bytes)
+}
+
+/// `oom_kill` of `memory.oom_control`; Linux has it since 4.13.
+pub(crate) fn oom_kills(text: &[u8]) -> Option<u64> {
+    pairs(text).find_map(|(key, value)| (key == b"oom_kill").then_some(value))
 }
 
 /// `blkio.throttle.io_service_bytes` and `blkio.throttle.io_serviced` (or their `_recursive`
@@ -123,6 +138,20 @@ mod tests {
     }
 
     #[test]
+    fn a_shortage_is_told_by_refaults_and_kills() {
+        let memory = memory_stat(
+            b"workingset_refault_file 1\ntotal_workingset_refault_anon 2\n\
+              total_workingset_refault_file 3\ntotal_pgpgin 4\ntotal_swap 4096\n",
+        );
+        assert_eq!((memory.refaults, memory.pages_in), (Some(5), Some(4)));
+        assert_eq!(memory.swap, Some(Bytes(4096)));
+        let control = b"oom_kill_disable 0\nunder_oom 0\noom_kill 2\n";
+        assert_eq!(oom_kills(control), Some(2));
+        assert_eq!(memory_limit(b"9223372036854771712\n"), None);
+        assert_eq!(memory_limit(b"4096\n"), Some(Bytes(4096)));
+    }
+
+    #[test]
     fn blkio_joins_bytes_and_operations() {
         let io = blkio(
             b"254:0 Read 4096\n254:0 Write 8192\n254:0 Sync 1\n254:0 Total 12288\nTotal 12288\n",
@@ -139,6 +168,7 @@ mod tests {
         fn arbitrary_bytes_never_panic(text: Vec<u8>) {
             cpu_stat(&text, &mut CgroupCpu::default());
             let _ = (memory_stat(&text), blkio(&text, &text));
+            let _ = (memory_limit(&text), oom_kills(&text));
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Pure: bytes in, values out. Lines that are not understood are left out, values never guessed.
 
 use super::numbers::{decimal, device, lines, pairs, words};
-use dunnage_model::observation::{CgroupCpu, DeviceIo, PressureTotals};
+use dunnage_model::observation::{CgroupCpu, DeviceIo, MemoryShortage, PressureTotals};
 use dunnage_model::units::{Bytes, Nanos};
 
 /// `cpu.stat`. The quota's lines are there only where the cpu controller is on. `None` without a
@@ -36,7 +36,7 @@ pub(crate) fn cpu_max(text: &[u8]) -> Option<f64> {
     (period > 0).then(|| quota as f64 / period as f64)
 }
 
-/// Anonymous memory, page cache and major faults out of `memory.stat`.
+/// What is read out of `memory.stat`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MemoryStat {
     /// `anon`.
@@ -47,6 +47,21 @@ pub(crate) struct MemoryStat {
     pub(crate) major_faults: Option<u64>,
     /// The tightest limit; only version 1 tells it in this file.
     pub(crate) limit: Option<Bytes>,
+    /// `workingset_refault_anon` and `workingset_refault_file`.
+    pub(crate) refaults: Option<u64>,
+    /// `pgpgin`; only version 1 tells it in this file.
+    pub(crate) pages_in: Option<u64>,
+    /// `pgsteal`; only version 2 tells it in this file.
+    pub(crate) pages_stolen: Option<u64>,
+    /// `swap`; version 2 tells it in a file of its own.
+    pub(crate) swap: Option<Bytes>,
+}
+
+impl MemoryStat {
+    /// Adds refaults of one kind.
+    pub(crate) fn refault(&mut self, pages: u64) {
+        self.refaults = Some(self.refaults.unwrap_or(0).saturating_add(pages));
+    }
 }
 
 /// `memory.stat`.
@@ -57,10 +72,27 @@ pub(crate) fn memory_stat(text: &[u8]) -> MemoryStat {
             b"anon" => memory.anon = Some(Bytes(value)),
             b"file" => memory.file = Some(Bytes(value)),
             b"pgmajfault" => memory.major_faults = Some(value),
+            // `workingset_refault` alone is what kernels before 5.9 have.
+            b"workingset_refault" | b"workingset_refault_anon" | b"workingset_refault_file" => {
+                memory.refault(value)
+            }
+            b"pgsteal" => memory.pages_stolen = Some(value),
             _ => {}
         }
     }
     memory
+}
+
+/// `memory.events.local` (Linux 5.2).
+pub(crate) fn memory_events(text: &[u8], shortage: &mut MemoryShortage) {
+    for (key, value) in pairs(text) {
+        match key {
+            b"high" => shortage.high_met = Some(value),
+            b"max" => shortage.max_met = Some(value),
+            b"oom_kill" => shortage.kills = Some(value),
+            _ => {}
+        }
+    }
 }
 
 /// `io.stat`: one line a device, `MAJ:MIN rbytes=N wbytes=N rios=N wios=N ...`. Devices that were
@@ -164,6 +196,19 @@ mod tests {
     }
 
     #[test]
+    fn a_shortage_is_told_by_refaults_and_events() {
+        let memory = memory_stat(
+            b"workingset_refault_anon 2\nworkingset_refault_file 3\npgsteal 7\npgsteal_kswapd 5\n",
+        );
+        assert_eq!((memory.refaults, memory.pages_stolen), (Some(5), Some(7)));
+        let mut shortage = MemoryShortage::default();
+        let events = b"low 0\nhigh 4\nmax 5\noom 1\noom_kill 2\noom_group_kill 0\n";
+        memory_events(events, &mut shortage);
+        assert_eq!((shortage.high_met, shortage.max_met), (Some(4), Some(5)));
+        assert_eq!(shortage.kills, Some(2));
+    }
+
+    #[test]
     fn pressure_without_a_full_line() {
         let text = b"some avg10=2.76 avg60=0.51 avg300=0.10 total=327690\n";
         let pressure = pressure(text).unwrap();
@@ -182,6 +227,7 @@ mod tests {
         fn arbitrary_bytes_never_panic(text: Vec<u8>) {
             let _ = (cpu_stat(&text), cpu_max(&text), memory_stat(&text));
             let _ = (io_stat(&text), pressure(&text));
+            memory_events(&text, &mut MemoryShortage::default());
         }
     }
 }

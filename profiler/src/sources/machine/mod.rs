@@ -1,4 +1,5 @@
-//! The whole machine: `/proc/stat`, `/proc/meminfo`, `/proc/diskstats`, `/proc/pressure/*`.
+//! The whole machine: `/proc/stat`, `/proc/meminfo`, `/proc/vmstat`, `/proc/diskstats`,
+//! `/proc/pressure/*`.
 
 use super::cgroup::{Want, decimal, lines, pressure, words};
 use crate::host::HostRoot;
@@ -56,10 +57,14 @@ impl MachineReader {
             cpus,
             ..MachineReading::default()
         };
-        if want.memory {
+        if want.memory || want.shortage {
             let memory = self.file("/proc/meminfo", &mut gaps).unwrap_or_default();
             reading.memory_total = meminfo(&memory, b"MemTotal:");
             reading.memory_available = meminfo(&memory, b"MemAvailable:");
+        }
+        if want.shortage {
+            let counters = self.file("/proc/vmstat", &mut gaps).unwrap_or_default();
+            reading.pages_scanned = vmstat(&counters);
         }
         if want.pressure {
             reading.pressure = self.pressure(&mut gaps);
@@ -148,6 +153,15 @@ fn meminfo(text: &[u8], key: &[u8]) -> Option<Bytes> {
     Some(Bytes(kibibytes.saturating_mul(1024)))
 }
 
+/// Pages that were looked at for want of memory of the machine; limits of cgroups do not count.
+fn vmstat(text: &[u8]) -> Option<u64> {
+    let of = |key: &[u8]| {
+        let line = lines(text).find_map(|line| line.strip_prefix(key))?;
+        decimal(words(line).next()?)
+    };
+    of(b"pgscan_kswapd ")?.checked_add(of(b"pgscan_direct ")?)
+}
+
 /// `/proc/diskstats` (`Documentation/admin-guide/iostats.rst`), whole disks that were ever used.
 fn diskstats(text: &[u8], whole: Option<&HashSet<PathBuf>>) -> Vec<DeviceIo> {
     lines(text)
@@ -224,6 +238,13 @@ mod tests {
     }
 
     #[test]
+    fn scanned_pages_are_the_machines_alone() {
+        let text = b"pgscan_kswapd 5\npgscan_direct 2\npgscan_direct_throttle 9\npgscan_anon 1\n";
+        assert_eq!(vmstat(text), Some(7));
+        assert_eq!(vmstat(b"pgscan_kswapd 5\n"), None);
+    }
+
+    #[test]
     fn the_live_machine_tells_its_time() {
         let (reading, _) = MachineReader::open(&HostRoot::default()).read(Want::all());
         assert!(reading.cpu.busy() > Nanos::ZERO);
@@ -235,14 +256,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (reading, gaps) = MachineReader::open(&HostRoot::new(dir.path())).read(Want::all());
         assert_eq!(reading, MachineReading::default());
-        assert_eq!(gaps.len(), 6);
+        assert_eq!(gaps.len(), 7);
     }
 
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(text: Vec<u8>) {
             let _ = (cpu_times(&text, Nanos(1)), meminfo(&text, b"MemTotal:"));
-            let _ = diskstats(&text, None);
+            let _ = (diskstats(&text, None), vmstat(&text));
         }
     }
 }

@@ -5,6 +5,7 @@ mod disk;
 mod forks;
 mod interrupts;
 mod link;
+mod memory;
 
 use super::Books;
 use super::tree::Tree;
@@ -30,6 +31,7 @@ pub(super) fn rows(observation: &Observation, tree: &Tree<'_>, books: &mut Books
             .link
             .as_ref()
             .map(|window| link::rows(window, &mut Accounts::new(&window.names, tree, books))),
+        memory: memory::rows(observation, tree, books),
         forks: Some(forks::rows(tree)),
         interrupts: resources
             .interrupts
@@ -63,6 +65,14 @@ impl<'b, 'l, 't, 'o> Accounts<'b, 'l, 't, 'o> {
     fn of(&mut self, owner: Owner) -> usize {
         let name = self.names.get(&owner).map(|name| &***name);
         self.books.account_of(owner, name, self.tree)
+    }
+
+    /// The path of an owner that is a cgroup.
+    fn path_of(&self, owner: Owner) -> Option<Arc<str>> {
+        match self.names.get(&owner) {
+            Some(&path) => Some(Arc::clone(path)),
+            None => self.tree.path_of(owner),
+        }
     }
 }
 

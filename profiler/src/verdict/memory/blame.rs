@@ -1,0 +1,194 @@
+//! Whose doing it is that memory ran out: who took more of it than its claim.
+//!
+//! What there is of a limit is shared by max-min fairness among those who ask for memory: everybody
+//! may have what it wants up to its protection and an equal share of the rest. Whoever stands still
+//! keeps what it has and took nothing from anybody. What a party took beyond its claim, to hold it or
+//! to stream through it, was found by throwing out others' pages. A victim that did as much itself as
+//! its neighbours did is held back by the limit and not by them.
+
+use super::thresholds::{
+    AMONG_TAKERS, DEPRIVED, MOVES, MOVES_LEAST, PART_OF_DEMAND, UNEQUAL, UNKNOWN_LIMIT,
+};
+use dunnage_model::usage::{LimitKind, MemoryLimit, MemoryShare};
+
+/// Shares of a loss by party; they add up to 1, or there are none.
+#[derive(Debug)]
+pub(super) struct Guilt {
+    pub(super) shares: Vec<(usize, f64)>,
+    /// 0 to 1.
+    pub(super) trust: f64,
+}
+
+impl Guilt {
+    /// Nobody can be accused of what nothing is known of.
+    pub(super) fn unknown() -> Guilt {
+        Guilt {
+            shares: Vec::new(),
+            trust: UNKNOWN_LIMIT,
+        }
+    }
+
+    fn of(party: usize) -> Guilt {
+        Guilt {
+            shares: vec![(party, 1.0)],
+            trust: 1.0,
+        }
+    }
+
+    /// By weights, which must not all be nought.
+    fn by(weights: Vec<(usize, f64)>) -> Guilt {
+        let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
+        Guilt {
+            shares: weights
+                .into_iter()
+                .filter(|(_, weight)| *weight > 0.0)
+                .map(|(party, weight)| (party, weight / total))
+                .collect(),
+            trust: 1.0,
+        }
+    }
+}
+
+/// One party in the contest for what ran out, in bytes.
+struct Rival {
+    party: usize,
+    used: f64,
+    /// What it asked for.
+    asked: f64,
+    claim: f64,
+}
+
+impl Rival {
+    fn wants(&self) -> f64 {
+        self.used + self.asked
+    }
+
+    /// What it took beyond its claim, if it has this part of its claim. Who has less than that is
+    /// getting back what it lost.
+    fn beyond(&self, part: f64) -> f64 {
+        if self.used < self.claim * part {
+            return 0.0;
+        }
+        (self.wants() - self.claim).max(0.0)
+    }
+}
+
+/// Who is guilty of what `victim` waited for at `limit`.
+pub(super) fn guilty(limit: &MemoryLimit, victim: usize, events: bool) -> Guilt {
+    if limit.own == Some(victim) {
+        return Guilt::of(victim);
+    }
+    let rivals = rivals(limit, victim, events);
+    let Some(own) = rivals.iter().find(|rival| rival.party == victim) else {
+        return Guilt::unknown();
+    };
+    let itself = own.beyond(DEPRIVED);
+    let takers = rivals.iter().filter(|rival| rival.party != victim);
+    let mut weights: Vec<(usize, f64)> = takers
+        .map(|rival| (rival.party, rival.beyond(AMONG_TAKERS)))
+        .filter(|(_, beyond)| *beyond > itself * UNEQUAL)
+        .map(|(party, beyond)| (party, beyond - itself))
+        .collect();
+    if weights.is_empty() {
+        return Guilt::of(victim);
+    }
+    weights.push((victim, itself));
+    Guilt::by(weights)
+}
+
+/// Who filled the memory in which a process of `victim` was killed, by growth; the victim too, as far
+/// as it did it itself.
+pub(super) fn fillers(limit: &MemoryLimit, victim: usize) -> Guilt {
+    if limit.own == Some(victim) {
+        return Guilt::of(victim);
+    }
+    let all: f64 = limit.sharers.iter().map(|share| share.grown.0 as f64).sum();
+    let least = floor(limit).max(PART_OF_DEMAND * all);
+    let grown: Vec<(usize, f64)> = limit
+        .sharers
+        .iter()
+        .map(|share| (share.party, share.grown.0 as f64))
+        .filter(|(_, grown)| *grown >= least)
+        .collect();
+    if grown.is_empty() {
+        return Guilt::of(victim);
+    }
+    Guilt::by(grown)
+}
+
+/// Those who ask for memory, and the victim, with what each may have.
+fn rivals(limit: &MemoryLimit, victim: usize, events: bool) -> Vec<Rival> {
+    let moving = movers(limit, events);
+    let (rivals, still): (Vec<&MemoryShare>, Vec<&MemoryShare>) = limit
+        .sharers
+        .iter()
+        .partition(|share| share.party == victim || moving.contains(&share.party));
+    let all: f64 = limit.sharers.iter().map(|share| share.used.0 as f64).sum();
+    let there_is = limit.bytes.map_or(all, |bytes| bytes.0 as f64);
+    let kept: f64 = still.iter().map(|share| share.used.0 as f64).sum();
+    let mut rivals: Vec<(Rival, f64)> = rivals
+        .into_iter()
+        .map(|share| {
+            let rival = Rival {
+                party: share.party,
+                used: share.used.0 as f64,
+                asked: asked(limit, share, events),
+                claim: 0.0,
+            };
+            (rival, share.protected.0 as f64)
+        })
+        .collect();
+    divide(&mut rivals, (there_is - kept).max(0.0));
+    rivals.into_iter().map(|(rival, _)| rival).collect()
+}
+
+/// Who asked for a part of this memory that counts.
+pub(super) fn movers(limit: &MemoryLimit, events: bool) -> Vec<usize> {
+    let asked: Vec<(usize, f64)> = limit
+        .sharers
+        .iter()
+        .map(|share| (share.party, asked(limit, share, events)))
+        .collect();
+    let all: f64 = asked.iter().map(|(_, asked)| asked).sum();
+    let least = floor(limit).max(PART_OF_DEMAND * all);
+    asked
+        .into_iter()
+        .filter(|(_, asked)| *asked >= least)
+        .map(|(party, _)| party)
+        .collect()
+}
+
+fn floor(limit: &MemoryLimit) -> f64 {
+    let there_is = limit.bytes.map_or(0.0, |bytes| bytes.0 as f64);
+    (MOVES * there_is).max(MOVES_LEAST)
+}
+
+/// What a party asked for. Where a limit of cgroups is full, each page that somebody asks for has to
+/// be found by its own task, and is seen; the machine's memory is freed in the background too.
+fn asked(limit: &MemoryLimit, share: &MemoryShare, events: bool) -> f64 {
+    let seen = share.freed.max(share.grown);
+    let asked = if limit.kind == LimitKind::Machine || !events {
+        seen.max(share.taken)
+    } else {
+        seen
+    };
+    asked.0 as f64
+}
+
+/// Divides what there is: to everybody its protection, and of the rest the smallest wishes first and
+/// to the others an equal part.
+fn divide(rivals: &mut [(Rival, f64)], there_is: f64) {
+    for (rival, protected) in rivals.iter_mut() {
+        *protected = protected.min(rival.wants());
+    }
+    let reserved: f64 = rivals.iter().map(|(_, protected)| protected).sum();
+    let wish = |(rival, protected): &(Rival, f64)| rival.wants() - protected;
+    rivals.sort_by(|a, b| wish(a).total_cmp(&wish(b)));
+    let count = rivals.len();
+    let mut left = (there_is - reserved).max(0.0);
+    for (at, (rival, protected)) in rivals.iter_mut().enumerate() {
+        let part = (left / (count - at) as f64).min(rival.wants() - *protected);
+        rival.claim = *protected + part;
+        left -= part;
+    }
+}

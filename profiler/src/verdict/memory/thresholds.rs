@@ -1,0 +1,78 @@
+//! From where on a loss is harm, and who counts as taking. All numbers that decide are here, each
+//! with its reason.
+
+/// Harm that is worth a verdict.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bar {
+    /// Task-seconds lost per second of the window.
+    of_window: f64,
+    /// Lost / (lost + ran).
+    of_want: f64,
+}
+
+/// A hundredth of the window is what the kernel's own users of pressure (systemd-oomd, Android's
+/// lmkd) take for the beginning of trouble.
+pub(super) const OTHERS: Bar = Bar {
+    of_window: 0.01,
+    of_want: 0.025,
+};
+
+/// For what a party does to itself: nobody is accused, but it is worth a line only when it shows. A
+/// container that streams files through its own limit reclaims all the time at little cost.
+pub(super) const ITSELF: Bar = Bar {
+    of_window: 0.01,
+    of_want: 0.05,
+};
+
+/// Losses below this are a handful of reclaims, whatever the length of the window.
+const LEAST_HARM: f64 = 0.020;
+
+/// Who asked for less than this part of what ran out stands still: accounting in batches of 64 pages
+/// a CPU, and pages that come and go, move everybody a little.
+pub(super) const MOVES: f64 = 0.01;
+
+/// The same in bytes, for small limits.
+pub(super) const MOVES_LEAST: f64 = 1_048_576.0;
+
+/// Who asked for less than this part of what all asked for did not cause it.
+pub(super) const PART_OF_DEMAND: f64 = 0.05;
+
+/// A victim that has less than this part of its claim took nothing beyond it, it is getting back what
+/// it lost: reclaim works in batches and by age, not to the byte.
+pub(super) const DEPRIVED: f64 = 0.9;
+
+/// Others count as takers from this part of their claim on. The kernel gives pages that are used once
+/// a small place only, so that a streamer may hold little; who thrashes because of it holds less yet.
+pub(super) const AMONG_TAKERS: f64 = 0.5;
+
+/// Who took beyond its claim by less than this times what the victim took is its equal: two that
+/// stream side by side are never exactly equal.
+pub(super) const UNEQUAL: f64 = 1.5;
+
+/// The part of a kill that is worth a verdict of its own.
+pub(super) const PART_OF_A_KILL: f64 = 0.1;
+
+/// Trust where most of the loss was accounted for at its events.
+pub(super) const SEEN: f64 = 0.95;
+
+/// Trust where pressure tells most of the loss: the wait is sure, that this limit caused it less so.
+pub(super) const BY_PRESSURE: f64 = 0.85;
+
+/// Trust where nothing but files tell.
+pub(super) const CORRELATED: f64 = 0.6;
+
+/// The part of a loss that is nobody's where only files tell: they do not show whose request threw
+/// out whose pages.
+pub(super) const CORRELATED_UNEXPLAINED: f64 = 0.2;
+
+/// Trust in an answer where it is not known which limit was full.
+pub(super) const UNKNOWN_LIMIT: f64 = 0.5;
+
+impl Bar {
+    /// Whether `lost` seconds are harm to a victim that ran for `got` of a window of `seconds`.
+    pub(super) fn passed(self, lost: f64, got: f64, seconds: f64) -> bool {
+        lost >= LEAST_HARM
+            && lost >= self.of_window * seconds
+            && lost >= self.of_want * (lost + got)
+    }
+}
