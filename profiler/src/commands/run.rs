@@ -41,6 +41,7 @@ const WINDOW: Duration = Duration::from_secs(5);
 const WANT: Want = Want {
     cpu_modes: true,
     memory: true,
+    shortage: true,
     io: true,
     pressure: true,
     processes: false,

@@ -127,10 +127,12 @@ impl Tally {
             let read = seen.read_from_disk.get_or_insert_default();
             *read += disk.read;
         }
-        let memory = window.stalls.memory.iter().flat_map(|m| &m.parties);
-        for stall in memory.filter(|stall| stall.party == place) {
-            let refaulted = seen.refaulted.get_or_insert(Bytes(0));
-            *refaulted += stall.refaulted;
+        if let Some(memory) = &window.stalls.memory {
+            let shares = memory.limits.iter().flat_map(|limit| &limit.sharers);
+            // Each limit that was full tells of the same pages.
+            let own = shares.filter(|share| share.party == place);
+            let refaulted = own.map(|share| share.refaulted).max().unwrap_or_default();
+            *seen.refaulted.get_or_insert(Bytes(0)) += refaulted;
         }
         let waits = window.waits.iter().flatten();
         for row in waits.filter(|row| row.party == place) {
