@@ -67,7 +67,7 @@ fn cases(window: &WindowUse, memory: &MemoryStalls) -> Vec<Case> {
                 loss.kills > 0 || thresholds::OTHERS.passed(loss.seconds(), got, seconds)
             };
             for loss in losses(window, memory, victim).into_iter().filter(counts) {
-                cases.extend(accuse(window, memory, loss));
+                cases.extend(accuse(window, memory, &loss));
             }
         }
     }
@@ -75,13 +75,13 @@ fn cases(window: &WindowUse, memory: &MemoryStalls) -> Vec<Case> {
 }
 
 /// One case for each cause of one loss.
-fn accuse(window: &WindowUse, memory: &MemoryStalls, loss: Loss) -> Vec<Case> {
+fn accuse(window: &WindowUse, memory: &MemoryStalls, loss: &Loss) -> Vec<Case> {
     let guilt = match memory.limits.get(loss.limit) {
         Some(limit) if loss.kills > 0 => blame::fillers(limit, loss.victim),
         Some(limit) => guilty(limit, loss.victim, memory.events),
         None => Guilt::unknown(),
     };
-    let (trust, unexplained) = trust(memory, &loss);
+    let (trust, unexplained) = trust(memory, loss);
     let seconds = loss.seconds();
     let got = window.parties[loss.victim].cpu.usage.seconds();
     let mut by_cause: BTreeMap<Cause, Vec<(usize, f64)>> = BTreeMap::new();
