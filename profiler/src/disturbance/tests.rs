@@ -170,7 +170,10 @@ fn disk_counts_for_as_long_as_the_run_stood_still() {
     let stall = DiskStall {
         device: "vda".into(),
         blamed: blamed(40.0, 10.0, 30.0),
-        throttled: Nanos::ZERO,
+        shared: Nanos::ZERO,
+        waiting: Nanos::ZERO,
+        needed: Nanos::ZERO,
+        occupied: Nanos::ZERO,
         bytes: Bytes(1),
         requests: 1,
     };

@@ -5,6 +5,7 @@
 
 pub mod cgroup;
 pub mod closeup;
+pub mod disk;
 pub mod lifecycle;
 pub mod link;
 pub mod machine;

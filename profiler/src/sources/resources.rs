@@ -3,6 +3,7 @@
 //! A source that cannot run takes its own resource away and nothing else.
 
 use super::cgroup::Mounts;
+use super::disk::Disk;
 use super::interrupts::Interrupts;
 use super::link::Link;
 use super::sched::Names;
@@ -67,6 +68,10 @@ pub(super) const SOURCES: &[Entry] = &[
     Entry {
         what: "exact blame for memory",
         open: super::memory::open,
+    },
+    Entry {
+        what: "waits for block devices, and whose bytes those are",
+        open: |context| Ok(Box::new(Disk::open(context)?)),
     },
     Entry {
         what: "queues of network devices",

@@ -5,6 +5,7 @@
 
 mod accusation;
 mod cpu;
+mod disk;
 mod history;
 mod interrupts;
 mod limits;
@@ -67,6 +68,11 @@ const JUDGES: &[Judge] = &[
         resource: Resource::Network,
         judge: interrupts::network,
         coverage: interrupts::coverage,
+    },
+    Judge {
+        resource: Resource::Disk,
+        judge: disk::judge,
+        coverage: disk::coverage,
     },
 ];
 

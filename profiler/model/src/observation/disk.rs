@@ -4,7 +4,8 @@ use super::Owner;
 use crate::units::{Bytes, Nanos};
 use std::sync::Arc;
 
-/// Requests on block devices within the window.
+/// Requests on block devices within the window. A request is what was submitted to the device (a
+/// bio): the block layer may merge several, or split one, before the hardware sees it.
 #[derive(Clone, Debug, Default)]
 pub struct DiskWindow {
     /// One entry per device and owner that had requests.
@@ -12,10 +13,12 @@ pub struct DiskWindow {
     /// Whose requests were outstanding beside whose. For each device and victim, pairs + own +
     /// unexplained = wait.
     pub pairs: Vec<DiskPair>,
+    /// The kernel's name of each device (`vda`).
+    pub devices: Vec<((u32, u32), Arc<str>)>,
     /// The path of each owner that is a cgroup, also where it is gone, and the command of each that
     /// is a command of the root cgroup.
     pub names: Vec<(Owner, Arc<str>)>,
-    /// Requests whose end, or whose owner, was not seen.
+    /// Requests whose end was not seen, or that found no place in the tables.
     pub lost: u64,
 }
 
@@ -30,22 +33,31 @@ pub struct DiskOwner {
     pub read: Bytes,
     /// Written to the device.
     pub written: Bytes,
-    /// Read requests that ended.
+    /// Reads that were queued.
     pub reads: u64,
-    /// Write requests that ended.
+    /// Writes that were queued.
     pub writes: u64,
     /// Request-time from queueing to completion, of requests that somebody waits for (reads,
     /// synchronous writes, flushes).
     pub wait: Nanos,
-    /// The part of `wait` that is the service of its own requests.
+    /// Time with at least one of these outstanding.
+    pub waiting: Nanos,
+    /// The part of `wait` in which the device worked for its own requests.
     pub own: Nanos,
+    /// The part of `own` in which it worked for others besides.
+    pub shared: Nanos,
     /// The part of `wait` that nobody can be named for.
     pub unexplained: Nanos,
-    /// Held back by a limit before the request reached the device's queue. Not in `wait`.
-    pub throttled: Nanos,
+    /// What those of these requests that ended would have taken with the device to themselves, as far
+    /// as was learnt of this device.
+    pub needed: Nanos,
+    /// Its part of the time in which the device had requests, background writes included. The parts
+    /// of all owners add up to that time.
+    pub occupied: Nanos,
 }
 
-/// `victim`'s requests waited this long while the device worked for `culprit`.
+/// `victim`'s requests waited this long while the device worked for `culprit`: between two events of the
+/// device its time is split over the requests outstanding, by what they weigh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiskPair {
     /// `major:minor` of the device.

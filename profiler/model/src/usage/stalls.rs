@@ -43,13 +43,19 @@ pub struct Blamed {
 pub struct DiskStall {
     /// Kernel name, or `major:minor`.
     pub device: Arc<str>,
-    /// Request-time and its blame.
+    /// Request-time and its blame; `own` is the time in which the device worked for it.
     pub blamed: Blamed,
-    /// Held back by a limit, its own or a parent's, before the queue of the device.
-    pub throttled: Nanos,
+    /// The part of `own` in which the device worked for others besides.
+    pub shared: Nanos,
+    /// Time with at least one request outstanding that somebody waits for.
+    pub waiting: Nanos,
+    /// What the requests that it waited for would have taken with the device to themselves.
+    pub needed: Nanos,
+    /// Its part of the time in which the device had requests.
+    pub occupied: Nanos,
     /// Read and written.
     pub bytes: Bytes,
-    /// Requests that ended.
+    /// Requests, by the layer that submitted them.
     pub requests: u64,
 }
 

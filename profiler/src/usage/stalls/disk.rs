@@ -11,7 +11,10 @@ use std::sync::Arc;
 #[derive(Default)]
 struct Row {
     wait: Wait,
-    throttled: Nanos,
+    shared: Nanos,
+    waiting: Nanos,
+    needed: Nanos,
+    occupied: Nanos,
     bytes: Bytes,
     requests: u64,
 }
@@ -36,7 +39,10 @@ pub(super) fn rows(
         .map(|((device, party), row)| DiskStall {
             device: name(device),
             blamed: row.wait.finish(party),
-            throttled: row.throttled,
+            shared: row.shared,
+            waiting: row.waiting,
+            needed: row.needed,
+            occupied: row.occupied,
             bytes: row.bytes,
             requests: row.requests,
         })
@@ -48,7 +54,11 @@ impl Row {
         self.wait.wait += owner.wait;
         self.wait.own += owner.own;
         self.wait.unexplained += owner.unexplained;
-        self.throttled += owner.throttled;
+        self.shared += owner.shared;
+        // Several owners of one party may wait at once; which moments they share is not known.
+        self.waiting = self.waiting.max(owner.waiting);
+        self.needed += owner.needed;
+        self.occupied += owner.occupied;
         self.bytes += owner.read + owner.written;
         self.requests += owner.reads + owner.writes;
     }

@@ -20,7 +20,13 @@ pub(super) fn rows(observation: &Observation, tree: &Tree<'_>, books: &mut Books
     let resources = &observation.resources;
     Stalls {
         disk: resources.disk.as_ref().map(|window| {
-            let name = |device| super::disk::name(observation, device);
+            let name = |device| {
+                let told = window.devices.iter().find(|(number, _)| *number == device);
+                told.map_or_else(
+                    || super::disk::name(observation, device),
+                    |(_, name)| Arc::clone(name),
+                )
+            };
             disk::rows(
                 window,
                 &name,

@@ -133,13 +133,19 @@ fn gather(scene: &Scene<'_>) -> Facts {
     let harm = |verdict: Option<&dunnage_model::verdict::Verdict>| {
         verdict.map_or(0.0, |verdict| verdict.harm.seconds())
     };
+    let limited = limits(scene).next().is_some();
+    let stalled = scene.user().pressure.io_some.map(|share| share * seconds);
+    // A limit holds requests back before they are seen: its tasks are stalled, and nothing of theirs
+    // is outstanding.
+    let outstanding: f64 = own_stalls().map(|stall| stall.waiting.seconds()).sum();
+    let held = stalled.map_or(0.0, |stalled| (stalled - outstanding).max(0.0));
     Facts {
         seconds,
-        stalled: scene.user().pressure.io_some.map(|share| share * seconds),
+        stalled,
         waited: followed.then(|| own_stalls().map(|stall| stall.blamed.wait.seconds()).sum()),
         own: own_stalls().map(|stall| stall.blamed.own.seconds()).sum(),
-        throttled: own_stalls().map(|stall| stall.throttled.seconds()).sum(),
-        limited: limits(scene).next().is_some(),
+        throttled: if limited && followed { held } else { 0.0 },
+        limited,
         of_limit: of_limit(scene, used),
         operations: used.iter().map(operations).sum(),
         others: others.filter(mine).map(operations).sum(),

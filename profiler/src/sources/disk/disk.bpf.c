@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
+ *
+ * Who waits for whose requests on block devices.
+ *
+ * A request is a bio here: from block_bio_queue, when it reached the device, to block_bio_complete. So
+ * time without a tag, in a plug, held by writeback throttling or by the I/O scheduler is inside, and
+ * devices that have no requests (device-mapper, zram) are like others.
+ *
+ * Between two events of a device its time is split over the requests that are outstanding, by weight.
+ * An owner's requests that somebody waits for are charged that split once each, so that the sums close.
+ */
+#include "../ebpf.h"
+#include "../owner.h"
+#include "tables.h"
+#include "kernel.h"
+
+INLINE u32 hash(u64 value)
+{
+    return value * 0x9E3779B97F4A7C15ULL >> 40;
+}
+
+/* The index of a device; DEVICES where there is no place. */
+INLINE u32 device_of(struct directory *all, struct gendisk *disk)
+{
+    u32 number = (u32)disk->major << 20 | (u32)disk->first_minor;
+    u32 at = hash(number) % DEVICES;
+    for (int i = 0; i < DEVICES; i++) {
+        u32 found = all->number[at];
+        if (!found)
+            found = __sync_val_compare_and_swap(&all->number[at], 0, number);
+        if (!found || found == number)
+            return at;
+        at = (at + 1) % DEVICES;
+    }
+    return DEVICES;
+}
+
+/* Brings the split of a device's time up to `now`. */
+INLINE void advance(struct device *device, struct blame *blame, struct known *known, u64 now)
+{
+    u64 passed = now - device->last;
+    /* Another CPU read its clock later and was first. */
+    if ((s64)passed <= 0)
+        return;
+    device->last = now;
+    if (!device->weight)
+        return;
+    known->busy += passed;
+    u64 scale = (passed << FRACTION) / device->weight;
+    for (u32 i = 0; i < SLOTS; i++)
+        blame->occupied[i] += device->weights[i] * scale >> FRACTION;
+}
+
+/* Charges what an owner waited since it was last charged. No branches in the
+ * loop: the verifier walks it once. */
+INLINE void charge(struct device *device, struct blame *blame, struct slot *own, u32 victim, u64 now)
+{
+    u64 waiting = device->waiting[victim], passed = now - device->since[victim];
+    device->since[victim] = now;
+    if ((s64)passed > 0 && waiting) {
+        u64 part = blame->occupied[victim] - blame->charged[victim][victim];
+        own->wait += passed * waiting;
+        own->waiting += passed;
+        if (part * 16 < passed * ALONE)
+            own->shared += part * waiting;
+    }
+    for (u32 i = 0; i < SLOTS; i++) {
+        u64 occupied = blame->occupied[i];
+        blame->time[victim][i] += (occupied - blame->charged[victim][i]) * waiting;
+        blame->charged[victim][i] = occupied;
+    }
+}
+
+/* The slot of an owner, its own or 0; it may have been another's who has nothing outstanding. */
+INLINE u32 slot_of(struct slots *slots, u64 key, u64 comm0, u64 comm1)
+{
+    u32 first = hash(key), free = 0;
+    for (u32 i = 0; i < PROBES; i++) {
+        u32 at = (first + i) % SLOTS;
+        struct slot *slot = &slots->slot[at];
+        if (slot->key == key) {
+            slot->retired = 0;
+            return at;
+        }
+        if (!free && (!slot->key || (slot->retired && !slot->outstanding)))
+            free = at;
+    }
+    if (free) {
+        struct slot *slot = &slots->slot[free % SLOTS];
+        slot->key = key;
+        slot->name.comm[0] = comm0;
+        slot->name.comm[1] = comm1;
+        slot->retired = 0;
+    }
+    return free % SLOTS;
+}
+
+/* The kind and size of a request. */
+INLINE u32 class_of(u32 op, u32 bytes)
+{
+    if (op == OP_FLUSH || op == OP_DISCARD || op == OP_SECURE_ERASE || !bytes)
+        return FLUSH_CLASS;
+    u32 size = bytes <= 8192 ? 0 : bytes <= 32768 ? 1 : bytes <= 131072 ? 2 : bytes <= 524288 ? 3 : 4;
+    return op & OP_WRITE ? 5 + size : size;
+}
+
+/* Two buckets a power of two, from 1,024 ns. */
+GLOBAL int bucket_of(u64 time)
+{
+    u64 units = time >> 10, left = units;
+    u32 log = 0;
+    for (u32 step = 16; step; step >>= 1) {
+        if (left >> step) {
+            left >>= step;
+            log += step;
+        }
+    }
+    u32 upper = log ? units >> ((log - 1) & 63) & 1 : 0;
+    return log * 2 + upper;
+}
+
+/* Adds a request to its device and returns its owner's slot. */
+GLOBAL int begin(u64 place, u64 bytes, u64 key, u64 comm0, u64 comm1)
+{
+    u64 now = bpf_ktime_get_ns();
+    u32 index = place & 0xff, class = place >> 16 & 0xff;
+    struct device *device = bpf_map_lookup_elem(&devices, &index);
+    struct slots *owners = bpf_map_lookup_elem(&slots, &index);
+    struct blame *blame = bpf_map_lookup_elem(&blames, &index);
+    struct known *facts = bpf_map_lookup_elem(&known, &index);
+    if (!device || !owners || !blame || !facts)
+        return 0;
+    bpf_spin_lock(&device->lock);
+    u32 slot = slot_of(owners, key, comm0, comm1) % SLOTS;
+    struct slot *own = &owners->slot[slot];
+    advance(device, blame, facts, now);
+    charge(device, blame, own, slot, now);
+    u64 writes = class >= FIRST_WRITE && class < FLUSH_CLASS, reads = class < FIRST_WRITE;
+    own->written_bytes += writes * bytes;
+    own->writes += writes;
+    own->read_bytes += reads * bytes;
+    own->reads += reads;
+    if (!(place & UNSEEN)) {
+        own->outstanding++;
+        device->waiting[slot] += place >> 24 & 1;
+        device->weights[slot] += place >> 32;
+        device->weight += place >> 32;
+    }
+    bpf_spin_unlock(&device->lock);
+    return slot;
+}
+
+/* Takes a request off its device. */
+GLOBAL int end(u64 place, u64 start, u64 occupied)
+{
+    u64 now = bpf_ktime_get_ns();
+    u32 index = place & 0xff, slot = place >> 8 & (SLOTS - 1), class = place >> 16 & 0xff;
+    struct device *device = bpf_map_lookup_elem(&devices, &index);
+    struct slots *owners = bpf_map_lookup_elem(&slots, &index);
+    struct blame *blame = bpf_map_lookup_elem(&blames, &index);
+    struct known *facts = bpf_map_lookup_elem(&known, &index);
+    if (!device || !owners || !blame || !facts || class >= CLASSES)
+        return 0;
+    u64 time = now > start ? now - start : 0;
+    u32 bucket = bucket_of(time);
+    APART(bucket);
+    u32 cell = class * BUCKETS + (bucket < BUCKETS ? bucket : BUCKETS - 1);
+    struct slot *own = &owners->slot[slot];
+    bpf_spin_lock(&device->lock);
+    advance(device, blame, facts, now);
+    charge(device, blame, own, slot, now);
+    own->outstanding--;
+    device->waiting[slot] -= place >> 24 & 1;
+    device->weights[slot] -= place >> 32;
+    device->weight -= place >> 32;
+    if (!(place & UNSEEN) && place >> 24 & 1) {
+        struct class *sums = &own->classes[class];
+        sums->count++;
+        sums->time += time;
+        if ((blame->occupied[slot] - occupied) * 16 >= time * ALONE) {
+            sums->alone_count++;
+            sums->alone_time += time;
+        }
+        if (cell < CLASSES * BUCKETS)
+            facts->latency[cell]++;
+    }
+    bpf_spin_unlock(&device->lock);
+    return 0;
+}
+
+/* An argument of a tracepoint as a number: the verifier lets nobody calculate with a pointer. */
+INLINE u64 address_of(u64 *argument)
+{
+    u64 address = 0;
+    bpf_probe_read_kernel(&address, sizeof(address), argument);
+    return address;
+}
+
+INLINE struct flights *places_of(u64 bio)
+{
+    u32 set = hash(bio) % (IN_FLIGHT / WAYS);
+    return bpf_map_lookup_elem(&in_flight, &set);
+}
+
+/* Programs do not interrupt themselves: an end that comes while another is being accounted on the same
+ * CPU is missed. Looks at one place for a request that is gone since long. */
+INLINE void sweep(struct directory *all, u64 now)
+{
+    u64 hand = all->hand++;
+    u32 set = hand / WAYS % (IN_FLIGHT / WAYS);
+    struct flights *places = bpf_map_lookup_elem(&in_flight, &set);
+    if (!places)
+        return;
+    struct flight *flight = &places->way[hand % WAYS];
+    u64 bio = flight->bio;
+    u64 start = flight->start;
+    if (!bio || !start || (s64)(now - start) < (s64)STALE_NS)
+        return;
+    struct flight old = *flight;
+    if (__sync_val_compare_and_swap(&flight->bio, bio, 0) != bio)
+        return;
+    __sync_fetch_and_add(&all->missed, 1);
+    end(old.place | UNSEEN, old.start, old.occupied);
+}
+
+/* A place for the request at `address`; 0 where there is none. */
+INLINE struct flight *take_place(struct directory *all, struct flights *places, u64 address)
+{
+    u32 free = WAYS;
+    for (u32 i = 0; i < WAYS; i++) {
+        struct flight *way = &places->way[i];
+        u64 bio = way->bio;
+        if (bio == address) {
+            /* The same memory again: the end of the other was missed. */
+            struct flight old = *way;
+            __sync_fetch_and_add(&all->missed, 1);
+            end(old.place | UNSEEN, old.start, old.occupied);
+            return way;
+        }
+        if (!bio && free == WAYS)
+            free = i;
+    }
+    if (free == WAYS)
+        return 0;
+    struct flight *way = &places->way[free % WAYS];
+    return __sync_val_compare_and_swap(&way->bio, 0, address) ? 0 : way;
+}
+
+SEC("tp_btf/block_bio_queue")
+int on_queue(u64 *context)
+{
+    struct bio *bio = (struct bio *)context[0];
+    u64 address = address_of(context);
+    u32 zero = 0;
+    struct directory *all = bpf_map_lookup_elem(&directory, &zero);
+    if (!all)
+        return 0;
+    u64 now = bpf_ktime_get_ns();
+    sweep(all, now);
+    u32 index = device_of(all, bio->bi_bdev->bd_disk);
+    struct blame *blame = bpf_map_lookup_elem(&blames, &index);
+    struct flights *places = places_of(address);
+    if (!blame || !places) {
+        __sync_fetch_and_add(&all->lost, 1);
+        return 0;
+    }
+    u32 flags = bio->bi_opf, bytes = bio->bi_iter.bi_size, op = flags & OP_MASK;
+    u32 class = class_of(op, bytes);
+    u32 weight = FLUSH_WEIGHT;
+    if (class != FLUSH_CLASS) {
+        weight = FIXED_WEIGHT + (bytes >> 12);
+        if (weight > MOST_WEIGHT)
+            weight = MOST_WEIGHT;
+    }
+    /* Background writes are waited for by nobody. */
+    u32 waits = !(op & OP_WRITE) || flags & (REQ_SYNC | REQ_PREFLUSH) ? 1 : 0;
+    struct flight *flight = take_place(all, places, address);
+    struct name name = {};
+    u64 key = key_of_bio(bio, &name);
+    u64 place = PLACE(index, 0, class, waits, weight);
+    if (!flight) {
+        __sync_fetch_and_add(&all->lost, 1);
+        place |= UNSEEN;
+    }
+    u32 slot = begin(place, bytes, key, name.comm[0], name.comm[1]);
+    /* The compiler knows how large it can be, the verifier does not. */
+    APART(slot);
+    if (flight) {
+        flight->start = now;
+        flight->occupied = blame->occupied[slot % SLOTS];
+        flight->place = place | (u64)(slot % SLOTS) << 8;
+    }
+    return 0;
+}
+
+/* A request that was seen to begin has ended. */
+GLOBAL int finish(u64 bio)
+{
+    struct flights *places = places_of(bio);
+    if (!places)
+        return 0;
+    for (int i = 0; i < WAYS; i++) {
+        struct flight *way = &places->way[i];
+        if (way->bio != bio)
+            continue;
+        struct flight flight = *way;
+        way->start = 0;
+        if (__sync_val_compare_and_swap(&way->bio, bio, 0) == bio)
+            end(flight.place, flight.start, flight.occupied);
+        break;
+    }
+    return 0;
+}
+
+/* Devices that have no requests of their own. */
+SEC("tp_btf/block_bio_complete")
+int on_complete(u64 *context)
+{
+    finish(address_of(context + 1));
+    return 0;
+}
+
+/* All others: what was merged ends together, as far as so many bytes go. */
+SEC("tp_btf/block_rq_complete")
+int on_request_complete(u64 *context)
+{
+    struct request *request = (struct request *)context[0];
+    u64 left = (u32)context[2];
+    struct bio *bio = 0;
+    READ(bio, request, bio);
+    for (int i = 0; i < MERGED; i++) {
+        u32 bytes = 0;
+        if (!bio)
+            break;
+        READ(bytes, bio, bi_iter.bi_size);
+        if (bytes > left)
+            break;
+        left -= bytes;
+        finish((u64)bio);
+        READ(bio, bio, bi_next);
+    }
+    return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
+ *
+ * The types of the block layer that disk.bpf.c reads, and whose a request is.
+ */
+#ifndef DUNNAGE_DISK_KERNEL_H
+#define DUNNAGE_DISK_KERNEL_H
+
+/* include/linux/blk_types.h; unchanged since 5.12. */
+#define OP_MASK 0xff
+#define OP_WRITE 1 /* every odd operation writes */
+#define OP_FLUSH 2
+#define OP_DISCARD 3
+#define OP_SECURE_ERASE 5
+#define REQ_SYNC (1U << 11)
+#define REQ_PREFLUSH (1U << 18)
+
+/* include/linux/memcontrol.h: the lowest bits of memcg_data. */
+#define MEMCG_NOT_A_GROUP 1 /* a table of slab objects */
+#define MEMCG_KERNEL 2      /* an obj_cgroup */
+#define MEMCG_FLAGS 7
+
+static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
+static long (*const bpf_spin_lock)(struct bpf_spin_lock *lock) = (void *)93;
+static long (*const bpf_spin_unlock)(struct bpf_spin_lock *lock) = (void *)94;
+
+struct gendisk {
+    int major;
+    int first_minor;
+} RELOCATED;
+
+struct block_device {
+    struct gendisk *bd_disk;
+} RELOCATED;
+
+struct blkcg {
+    struct cgroup_subsys_state css;
+} RELOCATED;
+
+struct blkcg_gq {
+    struct blkcg *blkcg;
+} RELOCATED;
+
+struct mem_cgroup {
+    struct cgroup_subsys_state css;
+} RELOCATED;
+
+struct obj_cgroup {
+    struct mem_cgroup *memcg;
+} RELOCATED;
+
+struct page {
+    unsigned long compound_head;
+    unsigned long memcg_data;
+} RELOCATED;
+
+/* Since 5.16; the first page of a folio. */
+struct folio {
+    unsigned long memcg_data;
+} RELOCATED;
+
+struct bio_vec {
+    struct page *bv_page;
+} RELOCATED;
+
+struct bvec_iter {
+    unsigned int bi_size;
+    unsigned int bi_idx;
+} RELOCATED;
+
+struct bio {
+    struct block_device *bi_bdev;
+    unsigned int bi_opf;
+    struct bvec_iter bi_iter;
+    struct blkcg_gq *bi_blkg;
+    struct bio_vec *bi_io_vec;
+    struct bio *bi_next;
+} RELOCATED;
+
+struct request {
+    struct bio *bio;
+} RELOCATED;
+
+/* Reads a field through a pointer that the verifier knows nothing of. */
+#define READ(to, pointer, field) bpf_probe_read_kernel(&(to), sizeof(to), &(pointer)->field)
+
+/* The key of a cgroup that is not a root; `v1` is set where the hierarchy is of version 1. */
+INLINE u64 key_of_group(struct cgroup *group, u64 v1)
+{
+    int level = 0, hierarchy = 0;
+    u64 id = 0;
+    struct kernfs_node *node = 0;
+    struct cgroup_root *root = 0;
+    READ(level, group, level);
+    if (level <= 0)
+        return 0;
+    READ(node, group, kn);
+    READ(root, group, root);
+    READ(id, node, id);
+    READ(hierarchy, root, hierarchy_id);
+    return hierarchy ? id | v1 : id;
+}
+
+/* Who was charged for the first page of a request, or 0: on version 1, whoever dirtied it. */
+INLINE u64 key_of_page(struct bio *bio)
+{
+    if (!FIELD_EXISTS(((struct page *)0)->memcg_data) && !FIELD_EXISTS(((struct folio *)0)->memcg_data))
+        return 0;
+    struct bio_vec *vector = bio->bi_io_vec;
+    struct page *page = 0;
+    if (!vector)
+        return 0;
+    /* A clone begins somewhere in the vector of its origin. */
+    vector = (void *)vector + (u64)bio->bi_iter.bi_idx * sizeof(void *) * 2;
+    READ(page, vector, bv_page);
+    if (!page)
+        return 0;
+    unsigned long head = 0, data = 0;
+    READ(head, page, compound_head);
+    if (head & 1)
+        page = (struct page *)(head - 1);
+    if (FIELD_EXISTS(((struct folio *)0)->memcg_data))
+        READ(data, (struct folio *)page, memcg_data);
+    else
+        READ(data, page, memcg_data);
+    if (!data || data & MEMCG_NOT_A_GROUP)
+        return 0;
+    struct mem_cgroup *group = (struct mem_cgroup *)(data & ~(unsigned long)MEMCG_FLAGS);
+    if (data & MEMCG_KERNEL) {
+        struct obj_cgroup *object = (struct obj_cgroup *)group;
+        READ(group, object, memcg);
+    }
+    struct cgroup *cgroup = 0;
+    READ(cgroup, group, css.cgroup);
+    return cgroup ? key_of_group(cgroup, KEY_V1_MEMORY) : 0;
+}
+
+/* Whose a request is: of the cgroup that the kernel charges; where that is a root, of whoever was
+ * charged for its pages; else of the task that queues it. */
+INLINE u64 key_of_bio(struct bio *bio, struct name *name)
+{
+    u64 key = 0;
+    if (FIELD_EXISTS(((struct bio *)0)->bi_blkg)) {
+        struct blkcg_gq *group = bio->bi_blkg;
+        if (group)
+            key = key_of_group(group->blkcg->css.cgroup, KEY_V1_BLKIO);
+    }
+    if (!key)
+        key = key_of_page(bio);
+    return key ? key : key_of_task(bpf_get_current_task_btf(), name);
+}
+
+#endif
