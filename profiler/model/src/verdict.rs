@@ -25,6 +25,16 @@ pub enum Resource {
 }
 
 impl Resource {
+    /// What every view of the coverage lists, whether it is watched here or not.
+    pub const LISTED: [Resource; 6] = [
+        Resource::Cpu,
+        Resource::Cache,
+        Resource::Disk,
+        Resource::Memory,
+        Resource::Network,
+        Resource::Gpu,
+    ];
+
     /// The word in the contract.
     #[must_use]
     pub fn as_str(self) -> &'static str {

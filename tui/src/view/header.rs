@@ -5,6 +5,7 @@ use crate::palette::Palette;
 use crate::state::State;
 use dunnage_model::observation::Fidelity;
 use dunnage_model::usage::WindowUse;
+use dunnage_model::verdict::{Coverage, Resource};
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
@@ -99,13 +100,17 @@ fn unexplained(window: &WindowUse) -> Option<f64> {
     (whole > 0.0).then(|| lost / whole)
 }
 
-/// Resources that are watched less than exactly.
+/// How well each resource is watched, the unwatched ones too.
 fn coverage(state: &State) -> Vec<String> {
     let Some(tick) = state.tick() else {
         return Vec::new();
     };
     let mut by_word: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (resource, coverage) in &tick.coverage {
+    let unwatched = Resource::LISTED
+        .iter()
+        .map(|resource| (resource, &Coverage::None));
+    let unwatched = unwatched.filter(|(resource, _)| !tick.coverage.contains_key(resource));
+    for (resource, coverage) in tick.coverage.iter().chain(unwatched) {
         let word = coverage.as_str();
         match by_word.iter_mut().find(|(known, _)| *known == word) {
             Some((_, names)) => names.push(resource.as_str()),
@@ -116,9 +121,5 @@ fn coverage(state: &State) -> Vec<String> {
         .into_iter()
         .map(|(word, names)| format!("{word}: {}", names.join(" ")));
     let texts: Vec<String> = texts.collect();
-    if texts.is_empty() {
-        texts
-    } else {
-        vec![format!("coverage {}", texts.join(", "))]
-    }
+    vec![format!("coverage {}", texts.join(", "))]
 }

@@ -65,7 +65,7 @@ fn one_verdict_with_all_that_belongs_to_it() {
         &[
             "Linux 6.18.0  2 CPUs  cgroup hybrid  window 10.0 s",
             "pressure % cpu 40.0  3.1 % unexplained",
-            "coverage exact: cpu, none: disk; 1 gaps, first: docker: no answer within 2 s",
+            "coverage exact: cpu, none: disk cache memory network gpu; 1 gaps, first: docker",
             "NAME                      KIND        CPU%  WAIT%   THR%    MEM READ/s WRITE/s",
             "web                       container   30.0   35.1      -  64.0M",
             "web waits for cpu: batch takes it  3.51 s lost, 54.0 % of its time",

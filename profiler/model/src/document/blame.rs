@@ -10,15 +10,6 @@ use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// The resources that the contract always lists under `coverage`.
-const ALWAYS_COVERED: [Resource; 5] = [
-    Resource::Cpu,
-    Resource::Disk,
-    Resource::Memory,
-    Resource::Network,
-    Resource::Gpu,
-];
-
 /// Rows of waits that are printed besides those of victims.
 const MOST_WAITS: usize = 32;
 
@@ -122,7 +113,7 @@ fn wait_documents(
 
 /// The words of the contract; what it always lists is there.
 pub(super) fn coverage_words(coverage: &BTreeMap<Resource, Coverage>) -> BTreeMap<Word, Word> {
-    let mut words: BTreeMap<Word, Word> = ALWAYS_COVERED
+    let mut words: BTreeMap<Word, Word> = Resource::LISTED
         .iter()
         .map(|r| (r.as_str().into(), Coverage::None.as_str().into()))
         .collect();

@@ -189,7 +189,7 @@ fn blame_has_the_names_of_the_contract() {
             "schema": "dunnage.blame/1",
             "host": host(),
             "window": {"start": "2026-11-21T07:00:00Z", "seconds": 10.0},
-            "coverage": {"cpu": "exact", "disk": "none", "memory": "none", "network": "none", "gpu": "none"},
+            "coverage": {"cpu": "exact", "cache": "none", "disk": "none", "memory": "none", "network": "none", "gpu": "none"},
             "verdicts": [{
                 "victim": web(),
                 "resource": "cpu",

@@ -200,14 +200,7 @@ fn coverage_line(window: &WindowUse, coverage: &BTreeMap<Resource, Coverage>) ->
         .filter_map(|(r, c)| watched(window, *r, *c))
         .collect();
     let is_blind = |r: &Resource| coverage.get(r).is_none_or(|c| *c == Coverage::None);
-    let all = [
-        Resource::Cpu,
-        Resource::Disk,
-        Resource::Memory,
-        Resource::Network,
-        Resource::Gpu,
-    ];
-    let blind: Vec<&str> = all
+    let blind: Vec<&str> = Resource::LISTED
         .into_iter()
         .filter(is_blind)
         .map(resource_name)
@@ -279,7 +272,7 @@ web waits for CPU: batch takes it (83 % of 3.51 s lost in 10 s, 35 % of its time
   (nobody known)  -          -       -      611 ms   17 %
 
 Cleared: cache of CPU: ran on CPUs that nobody waited for
-Watched: CPU (every event). Not watched: disk, memory, network, GPU.
+Watched: CPU (every event). Not watched: cache, disk, memory, network, GPU.
 ";
         assert_eq!(text, expected);
     }
@@ -305,7 +298,7 @@ Watched: CPU (every event). Not watched: disk, memory, network, GPU.
         );
         assert!(!text.contains("harmed"), "{text}");
         assert!(
-            text.contains("Not watched: CPU, disk, memory, network, GPU."),
+            text.contains("Not watched: CPU, cache, disk, memory, network, GPU."),
             "{text}"
         );
     }
