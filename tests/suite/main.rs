@@ -20,3 +20,4 @@ mod hostile;
 mod layouts;
 mod privileges;
 mod run;
+mod why;

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::hint::black_box;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -46,7 +46,7 @@ impl Plan {
     fn parse(arguments: &[String]) -> Result<Plan, String> {
         let (mode, rest) = arguments
             .split_first()
-            .ok_or("no mode: spin, tick, burst, fork, sleep, alloc or write")?;
+            .ok_or("no mode: spin, tick, burst, fork, sleep, alloc, write or read")?;
         let mut given: HashMap<&str, &str> = HashMap::new();
         for pair in rest.chunks(2) {
             let [name, value] = pair else {
@@ -114,6 +114,7 @@ fn run(plan: &Plan) -> Result<String, String> {
         }
         "alloc" => allocate(plan)?,
         "write" => write_file(plan).map_err(|error| format!("{}: {error}", plan.path))?,
+        "read" => read_file(plan).map_err(|error| format!("{}: {error}", plan.path))?,
         mode => return Err(format!("unknown mode {mode:?}")),
     };
     Ok(format!(
@@ -286,6 +287,28 @@ fn write_file(plan: &Plan) -> std::io::Result<String> {
     }
     file.sync_data()?;
     Ok(format!(",\"bytes\":{written}"))
+}
+
+/// Writes a file and reads it again and again, from its beginning to its end: with less memory than
+/// the file is long, every page comes from the disk each time.
+fn read_file(plan: &Plan) -> std::io::Result<String> {
+    let mut block = vec![7_u8; 1 << 20];
+    let mut file = std::fs::File::create_new(&plan.path)?;
+    for _ in 0..plan.bytes >> 20 {
+        file.write_all(&block)?;
+    }
+    file.sync_data()?;
+    let mut file = std::fs::File::open(&plan.path)?;
+    let (end, mut read) = (Instant::now() + plan.length, 0_u64);
+    while Instant::now() < end {
+        match file.read(&mut block)? {
+            0 => {
+                file.seek(SeekFrom::Start(0))?;
+            }
+            bytes => read += bytes as u64,
+        }
+    }
+    Ok(format!(",\"bytes\":{read}"))
 }
 
 /// What the kernel says of one thread in `/proc/thread-self/schedstat`, in nanoseconds

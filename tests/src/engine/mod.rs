@@ -32,6 +32,10 @@ pub struct Spec {
     pub shares: Option<u64>,
     /// Its quota in CPUs.
     pub quota: Option<f64>,
+    /// Its limit on memory, in bytes.
+    pub memory: Option<u64>,
+    /// Its limit on tasks.
+    pub tasks: Option<u64>,
     /// Labels.
     pub labels: Vec<(String, String)>,
 }
@@ -165,6 +169,12 @@ fn run_options(spec: &Spec) -> Vec<String> {
             .map(|shares| format!("--cpu-shares={shares}")),
     );
     options.extend(spec.quota.iter().map(|quota| format!("--cpus={quota}")));
+    options.extend(spec.memory.iter().map(|bytes| format!("--memory={bytes}")));
+    options.extend(
+        spec.tasks
+            .iter()
+            .map(|tasks| format!("--pids-limit={tasks}")),
+    );
     options.extend(
         spec.labels
             .iter()

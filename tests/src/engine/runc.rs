@@ -104,6 +104,13 @@ fn configuration(spec: &Spec) -> Value {
         cpu["quota"] = json!(micros);
         cpu["period"] = json!(100_000);
     }
+    let mut resources = json!({"cpu": cpu});
+    if let Some(bytes) = spec.memory {
+        resources["memory"] = json!({"limit": bytes});
+    }
+    if let Some(tasks) = spec.tasks {
+        resources["pids"] = json!({"limit": tasks});
+    }
     let labels: serde_json::Map<String, Value> = spec
         .labels
         .iter()
@@ -121,7 +128,7 @@ fn configuration(spec: &Spec) -> Value {
             {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]}],
         "linux": {
             "cgroupsPath": format!("/dunnage-tests/{}", spec.name),
-            "resources": {"cpu": cpu},
+            "resources": resources,
             "namespaces": namespaces}
     })
 }
