@@ -13,6 +13,7 @@ use dunnage_profiler::run::RunNames;
 use dunnage_profiler::sources::cgroup::Want;
 use dunnage_profiler::sources::{Collector, CollectorOptions};
 use dunnage_profiler::stop::Stop;
+use dunnage_profiler::verdict::CacheHistory;
 use dunnage_profiler::{usage, verdict};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub(super) struct Session {
     collector: Collector,
     parties: Parties,
     gaps: Gaps,
+    cache: CacheHistory,
 }
 
 impl Session {
@@ -57,6 +59,7 @@ impl Session {
             collector,
             parties,
             gaps: Gaps::default(),
+            cache: CacheHistory::default(),
         })
     }
 
@@ -97,7 +100,8 @@ impl Session {
         stop: &Stop,
     ) -> Judged {
         let observation = self.collector.observe(length, stop);
-        judged(&observation, &RunNames::new(&self.parties, paths, program))
+        let names = RunNames::new(&self.parties, paths, program);
+        judged(&observation, &names, &mut self.cache)
     }
 
     /// The names, once engines that are answering just then have told them.
@@ -112,14 +116,15 @@ impl Session {
         if self.collector.saw_changes() {
             self.parties.settle(PATIENCE);
         }
-        judged(&observation, &self.parties)
+        judged(&observation, &self.parties, &mut self.cache)
     }
 
     /// The same where the cgroups below `folder` are the demo's roles.
     pub(super) fn watch_demo(&mut self, folder: &str, length: Duration, stop: &Stop) -> Judged {
         let observation = self.collector.observe(length, stop);
         self.parties.settle(PATIENCE);
-        judged(&observation, &RoleNames::new(&self.parties, folder))
+        let names = RoleNames::new(&self.parties, folder);
+        judged(&observation, &names, &mut self.cache)
     }
 
     /// Says the gaps of a window that were not said before.
@@ -128,10 +133,12 @@ impl Session {
     }
 }
 
-fn judged(observation: &Observation, names: &dyn PartyLookup) -> Judged {
+fn judged(observation: &Observation, names: &dyn PartyLookup, cache: &mut CacheHistory) -> Judged {
     let window = usage::charge(observation, names);
+    let mut judgement = verdict::judge(&window);
+    verdict::add(&mut judgement, cache.judge(&window));
     Judged {
-        judgement: verdict::judge(&window),
+        judgement,
         coverage: verdict::coverage(&window),
         window,
     }

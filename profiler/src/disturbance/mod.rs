@@ -142,7 +142,7 @@ impl Tally {
             add_up(&mut self.circumstances.throttled, party.cpu.throttled);
         }
         self.add_interruptions(window, place);
-        self.add_steal(window, ran);
+        self.add_steal(window, place, ran);
         self.add_disk(window, place, party);
     }
 
@@ -175,13 +175,20 @@ impl Tally {
         }
     }
 
-    /// Steal hits whoever runs: the party's part of it is its part of the time that was run.
-    fn add_steal(&mut self, window: &WindowUse, ran: Nanos) {
+    /// Steal hits whoever runs: where it was not told CPU by CPU, the party's part of it is its part
+    /// of the time that was run.
+    fn add_steal(&mut self, window: &WindowUse, place: usize, ran: Nanos) {
         let (steal, busy) = (window.machine.steal.seconds(), window.machine.busy());
-        if steal > 0.0 {
-            let part = (ran.seconds() / busy.seconds().max(1e-9)).min(1.0);
+        let seconds = match &window.stalls.steal {
+            Some(steal) => {
+                let own = steal.parties.iter().find(|(party, _)| *party == place);
+                own.map_or(0.0, |(_, time)| time.seconds())
+            }
+            None => steal * (ran.seconds() / busy.seconds().max(1e-9)).min(1.0),
+        };
+        if seconds > 0.0 {
             let loss = self.losses.entry(Resource::Cpu).or_default();
-            loss.add(&Arc::new(Party::hypervisor()), steal * part);
+            loss.add(&Arc::new(Party::hypervisor()), seconds);
         }
     }
 

@@ -253,7 +253,7 @@ impl Collector {
             .as_mut()
             .map(|probe| probe.window(&self.registry));
         let sockets = self.sockets.as_mut().map(Sockets::window);
-        let resources = self.resources.window(&self.registry);
+        let resources = self.resources.window(&self.registry, sched.as_ref());
         let (machine, mut gaps) = self.machine.read(self.want);
         self.note_shortages(&resources, &machine);
         let (cgroups, cgroup_gaps) = self.read_cgroups(sched.as_ref());

@@ -16,6 +16,7 @@ pub mod sockets;
 
 mod alone;
 mod collector;
+mod counters;
 mod interrupts;
 mod memory;
 mod owner;

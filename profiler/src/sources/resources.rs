@@ -3,6 +3,7 @@
 //! A source that cannot run takes its own resource away and nothing else.
 
 use super::cgroup::Mounts;
+use super::counters::Counters;
 use super::disk::Disk;
 use super::interrupts::Interrupts;
 use super::link::Link;
@@ -10,7 +11,7 @@ use super::sched::Names;
 use crate::host::HostRoot;
 use aya::{Btf, EbpfLoader};
 use dunnage_model::gap::Gap;
-use dunnage_model::observation::{CgroupLayout, ResourceWindows};
+use dunnage_model::observation::{CgroupLayout, ResourceWindows, SchedWindow};
 
 /// What a source needs to open.
 pub(crate) struct Context<'a> {
@@ -48,6 +49,9 @@ pub(crate) trait Source: Send {
     /// `windows`. Called at every boundary between two windows.
     fn window(&mut self, names: &dyn Names, windows: &mut ResourceWindows);
 
+    /// Hears who ran in the window that ends, before [`Source::window`] is called.
+    fn heed(&mut self, _sched: &SchedWindow) {}
+
     /// What it cannot see though it runs, to be said once.
     fn notices(&self) -> Vec<Gap> {
         Vec::new()
@@ -81,6 +85,10 @@ pub(super) const SOURCES: &[Entry] = &[
         what: "time taken by interrupts and softirqs",
         open: |context| Ok(Box::new(Interrupts::open(context)?)),
     },
+    Entry {
+        what: "hardware counters",
+        open: |context| Ok(Box::new(Counters::open(context))),
+    },
 ];
 
 /// The sources that run.
@@ -106,9 +114,16 @@ impl Resources {
     }
 
     /// What all of them accumulated since the last call.
-    pub(crate) fn window(&mut self, names: &dyn Names) -> ResourceWindows {
+    pub(crate) fn window(
+        &mut self,
+        names: &dyn Names,
+        sched: Option<&SchedWindow>,
+    ) -> ResourceWindows {
         let mut windows = ResourceWindows::default();
         for source in &mut self.open {
+            if let Some(sched) = sched {
+                source.heed(sched);
+            }
             source.window(names, &mut windows);
         }
         windows

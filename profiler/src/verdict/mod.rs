@@ -4,6 +4,7 @@
 //! [`JUDGES`].
 
 mod accusation;
+mod cache;
 mod cpu;
 mod disk;
 mod history;
@@ -14,6 +15,7 @@ mod network;
 mod why;
 mod words;
 
+pub use cache::CacheHistory;
 pub use history::History;
 pub use why::why;
 
@@ -100,10 +102,21 @@ pub fn judge(window: &WindowUse) -> Judgement {
         all.verdicts.extend(verdicts);
         all.cleared.extend(cleared);
     }
-    // A hog loses the most by its own wanting more; the one it harms is what the reader looks for.
+    sort(&mut all);
+    all
+}
+
+/// Adds what a judge with a history found.
+pub fn add(all: &mut Judgement, more: Judgement) {
+    all.verdicts.extend(more.verdicts);
+    all.cleared.extend(more.cleared);
+    sort(all);
+}
+
+/// A hog loses the most by its own wanting more; the one it harms is what the reader looks for.
+fn sort(all: &mut Judgement) {
     all.verdicts
         .sort_by_key(|v| (v.cause == Cause::Itself, Reverse(v.harm)));
-    all
 }
 
 /// How well each resource was watched in the window; every resource has an entry.
@@ -115,5 +128,7 @@ pub fn coverage(window: &WindowUse) -> BTreeMap<Resource, Coverage> {
         let best = all.entry(judge.resource).or_insert(Coverage::None);
         *best = (*best).min((judge.coverage)(window));
     }
+    // Its judge needs a history: see [`CacheHistory`].
+    all.insert(Resource::Cache, cache::coverage(window));
     all
 }

@@ -24,8 +24,4 @@ pub struct OwnerCounters {
     pub instructions: u64,
     /// Misses of the last-level cache; `None` where the hardware does not count them.
     pub cache_misses: Option<u64>,
-    /// Bytes moved to and from memory (resctrl `mbm_total_bytes`); `None` without resctrl.
-    pub memory_bytes: Option<u64>,
-    /// Last-level cache occupied, in bytes (resctrl `llc_occupancy`); `None` without resctrl.
-    pub cache_bytes: Option<u64>,
 }

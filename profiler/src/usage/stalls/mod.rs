@@ -1,6 +1,7 @@
 //! What parties lost on resources other than run queues: a file a source, each turning owners into
 //! parties.
 
+mod counters;
 mod disk;
 mod forks;
 mod interrupts;
@@ -43,6 +44,10 @@ pub(super) fn rows(observation: &Observation, tree: &Tree<'_>, books: &mut Books
             .interrupts
             .as_ref()
             .map(|window| interrupts::rows(window, &mut Accounts::new(&window.names, tree, books))),
+        counters: resources
+            .counters
+            .as_ref()
+            .map(|window| counters::rows(window, &mut Accounts::new(&window.names, tree, books))),
         ..Stalls::default()
     }
 }
