@@ -17,6 +17,7 @@ mod devices_vm;
 mod driver_files;
 mod engines;
 mod hostile;
+mod interrupts;
 mod layouts;
 mod privileges;
 mod run;
