@@ -91,6 +91,15 @@ impl Homes {
         Ok(made)
     }
 
+    /// Applies a limit to all homes together, or takes it back.
+    pub(super) fn limit_all(&self, limit: &Limit) -> anyhow::Result<()> {
+        let mut all = self.at("");
+        let outcome = all.limit(limit, &[]);
+        // The bench's own folder outlives the scenario.
+        all.folders.clear();
+        outcome
+    }
+
     /// A cgroup of this name that an engine makes.
     pub(super) fn at(&self, name: &str) -> Folder {
         let folders = self.roots.iter();

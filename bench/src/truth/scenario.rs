@@ -25,6 +25,8 @@ pub(crate) struct Scenario {
     pub(crate) disturbed: f64,
     /// What must be there before anybody starts: a device, a link.
     pub(crate) prop: Option<fn() -> anyhow::Result<Prop>>,
+    /// A memory limit that all who take part have together.
+    pub(crate) shared: Option<Limit>,
     /// Whether it belongs to the short run of the test command.
     pub(crate) subset: bool,
 }
@@ -40,6 +42,7 @@ impl Scenario {
             calm: 2.0,
             disturbed: 5.0,
             prop: None,
+            shared: None,
             subset: false,
         }
     }
@@ -70,6 +73,12 @@ impl Scenario {
     /// What must be there first.
     pub(crate) fn on_prop(mut self, prop: fn() -> anyhow::Result<Prop>) -> Scenario {
         self.prop = Some(prop);
+        self
+    }
+
+    /// A memory limit that all who take part have together.
+    pub(crate) fn sharing(mut self, limit: Limit) -> Scenario {
+        self.shared = Some(limit);
         self
     }
 

@@ -3,7 +3,7 @@
 use super::clock;
 use super::homes::{Folder, Homes, cpu_numbers, filled};
 use super::meter::{self, Record};
-use super::scenario::{Home, Prop, Scenario};
+use super::scenario::{Home, Limit, Prop, Scenario};
 use anyhow::Context;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -83,6 +83,11 @@ impl Stage {
     pub(super) fn play(&mut self, scenario: &Scenario) -> anyhow::Result<Played> {
         self.played += 1;
         let prop = scenario.prop.map(|make| make()).transpose()?;
+        let _shared = scenario
+            .shared
+            .as_ref()
+            .map(|limit| Shared::apply(&self.homes, limit))
+            .transpose()?;
         let mut workloads = Vec::new();
         for number in 0..scenario.cast.len() {
             workloads.push(self.start(scenario, number, prop.as_ref())?);
@@ -261,4 +266,24 @@ fn machine_cpu() -> Option<f64> {
         .collect();
     let busy = [0, 1, 2, 5, 6].iter().filter_map(|at| fields.get(*at));
     Some(busy.sum::<f64>() / 100.0)
+}
+
+/// More memory than any machine has: both versions of cgroups take it for no limit.
+const NO_LIMIT: u64 = i64::MAX as u64;
+
+/// A memory limit on all homes together, taken back when dropped.
+struct Shared<'a>(&'a Homes);
+
+impl<'a> Shared<'a> {
+    fn apply(homes: &'a Homes, limit: &Limit) -> anyhow::Result<Shared<'a>> {
+        homes.limit_all(limit)?;
+        Ok(Shared(homes))
+    }
+}
+
+impl Drop for Shared<'_> {
+    fn drop(&mut self) {
+        // The folder goes with the bench where this fails.
+        let _ = self.0.limit_all(&Limit::MemoryMax(NO_LIMIT));
+    }
 }

@@ -317,10 +317,9 @@ impl Collector {
         if memory.machine_is_short() {
             self.cgroups.note_shortage(None);
         }
-        for reclaim in &memory.reclaims {
-            if let Some(owner) = reclaim.limit.owner() {
-                self.cgroups.note_shortage(Some(owner));
-            }
+        let limits = memory.reclaims.iter().filter_map(|r| r.limit.owner());
+        for path in limits.filter_map(|owner| self.registry.path(owner)) {
+            self.cgroups.note_shortage(Some(path));
         }
     }
 

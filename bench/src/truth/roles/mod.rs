@@ -3,6 +3,7 @@
 //! To add a role: a file with its arguments and a `play`, and a line in [`Role`].
 
 mod cpu;
+mod memory;
 
 use super::part::Part;
 use clap::Subcommand;
@@ -19,6 +20,12 @@ pub(crate) enum Role {
     Burst(cpu::Burst),
     /// Processes that live for a moment, one after the other
     Fork(cpu::Fork),
+    /// Reads a file that stays in memory where there is room; measures how long that takes
+    Reread(memory::Reread),
+    /// Reads a file that is longer than what there is of memory
+    Stream(memory::Stream),
+    /// Fills memory and holds it
+    Fill(memory::Fill),
     /// Does nothing
     Sleep,
 }
@@ -31,6 +38,9 @@ impl Role {
             Role::Spin(role) => role.play(part),
             Role::Burst(role) => role.play(part),
             Role::Fork(role) => role.play(part)?,
+            Role::Reread(role) => role.play(part)?,
+            Role::Stream(role) => role.play(part)?,
+            Role::Fill(role) => role.play(part),
             Role::Sleep => while part.next_span().map(super::clock::sleep_until).is_some() {},
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! The labelled scenarios, a file a resource.
 
 mod cpu;
+mod memory;
 
 use super::scenario::Scenario;
 
@@ -8,6 +9,7 @@ use super::scenario::Scenario;
 pub(crate) fn all() -> Vec<Scenario> {
     let mut all = Vec::new();
     all.extend(cpu::scenarios());
+    all.extend(memory::scenarios());
     all
 }
 

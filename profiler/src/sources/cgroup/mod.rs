@@ -24,11 +24,12 @@ pub(crate) use v2::{cpu_max, cpu_stat as v2_cpu_stat, pressure};
 use crate::host::HostRoot;
 use crate::sources::network::Namespaces;
 use dunnage_model::gap::Gap;
-use dunnage_model::observation::{CgroupLayout, CgroupReading, Owner};
+use dunnage_model::observation::{CgroupLayout, CgroupReading};
 use files::FileReader;
 use node::{Node, Sweep};
 use shortage::Shortages;
 use std::path::PathBuf;
+use std::sync::Arc;
 use walk::Walk;
 
 /// Every value of every cgroup is read again after this many sweeps at the latest.
@@ -199,8 +200,8 @@ impl CgroupReader {
         self.changed = true;
     }
 
-    /// Memory was reclaimed since the last sweep: of the cgroup with this id, or of the whole machine.
-    pub(crate) fn note_shortage(&mut self, of: Option<Owner>) {
+    /// Memory was reclaimed since the last sweep: of the cgroup at this path, or of the whole machine.
+    pub(crate) fn note_shortage(&mut self, of: Option<Arc<str>>) {
         self.shortages.note(of, self.sweeps);
     }
 

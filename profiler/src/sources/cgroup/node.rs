@@ -413,20 +413,12 @@ impl Node {
         })
     }
 
-    /// What only a shortage makes worth reading. Limits change seldom: they are read where it begins,
-    /// and with everything else.
+    /// What only a shortage makes worth reading. Limits change seldom: they are read where they were
+    /// met, and with everything else.
     fn shortage(&mut self, sweep: &mut Sweep<'_>, stat: &MemoryStat, due: bool) -> MemoryShortage {
-        let last = self.reading.memory.and_then(|memory| memory.shortage);
-        let limits = match last.filter(|_| !due) {
-            Some(last) => last,
-            None => limits::memory(&self.raw, self.present, sweep),
-        };
         let page = sweep.page.0;
         let bytes = |pages: u64| Bytes(pages.saturating_mul(page));
         let mut shortage = MemoryShortage {
-            max: limits.max,
-            high: limits.high,
-            protected: limits.protected,
             refaulted: stat.refaults.map(bytes),
             charged: stat.pages_in.map(bytes),
             stolen: stat.pages_stolen.map(bytes),
@@ -447,6 +439,15 @@ impl Node {
             let text = self.slot(sweep, Slot::MemoryEvents, unified, name);
             v2::memory_events(text.unwrap_or_default(), &mut shortage);
         }
+        let last = self.reading.memory.and_then(|memory| memory.shortage);
+        let met = |shortage: &MemoryShortage| (shortage.max_met, shortage.high_met);
+        let limits = match last.filter(|last| !due && met(last) == met(&shortage)) {
+            Some(last) => last,
+            None => limits::memory(&self.raw, self.present, sweep),
+        };
+        shortage.max = limits.max;
+        shortage.high = limits.high;
+        shortage.protected = limits.protected;
         shortage
     }
 

@@ -3,9 +3,9 @@
 
 use super::STALE;
 use super::node::Node;
-use dunnage_model::observation::Owner;
 use dunnage_model::units::Bytes;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Sweeps at the start for which memory counts as short: they may be all there are, and what was
 /// lost can only be told against what was there before.
@@ -18,15 +18,16 @@ const LINGERS: u32 = STALE;
 #[derive(Debug, Default)]
 pub(super) struct Shortages {
     machine: Option<u32>,
-    cgroups: HashMap<Owner, u32>,
+    /// By path: an id of the memory hierarchy of version 1 is learned only now and then.
+    cgroups: HashMap<Arc<str>, u32>,
 }
 
 impl Shortages {
     /// Memory was short in the sweep `number`: of one cgroup, or of the whole machine.
-    pub(super) fn note(&mut self, of: Option<Owner>, number: u32) {
+    pub(super) fn note(&mut self, of: Option<Arc<str>>, number: u32) {
         match of {
-            Some(owner) => {
-                self.cgroups.insert(owner, number);
+            Some(path) => {
+                self.cgroups.insert(path, number);
             }
             None => self.machine = Some(number),
         }
@@ -45,11 +46,7 @@ impl Shortages {
                 .parent
                 .and_then(|parent| short.get(parent))
                 .is_some_and(|short| *short);
-            let own = !self.cgroups.is_empty()
-                && node
-                    .reading()
-                    .owners()
-                    .any(|owner| self.cgroups.contains_key(&owner));
+            let own = !self.cgroups.is_empty() && self.cgroups.contains_key(&node.reading().path);
             short.push(inherited || own);
         }
         short

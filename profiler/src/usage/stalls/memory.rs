@@ -305,8 +305,13 @@ fn owner_of(tree: &Tree<'_>, books: &Books<'_>, path: &str) -> Option<usize> {
                 .get(party)
                 .is_some_and(|user| user.party.kind != PartyKind::Kernel)
         });
-    let first = owners.next()?;
-    owners.all(|party| party == first).then_some(first)
+    match owners.next() {
+        Some(first) => owners.all(|party| party == first).then_some(first),
+        // The cgroup is gone: whoever it belonged to had it for itself.
+        None => (0..books.parties.len())
+            .filter(|&party| root(books, party).is_some_and(|root| is_below(path, root)))
+            .max_by_key(|&party| root(books, party).map_or(0, str::len)),
+    }
 }
 
 /// Whether a cgroup lies below `parent` or is it.

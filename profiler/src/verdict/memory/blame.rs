@@ -7,7 +7,7 @@
 //! its neighbours did is held back by the limit and not by them.
 
 use super::thresholds::{
-    AMONG_TAKERS, DEPRIVED, MOVES, MOVES_LEAST, PART_OF_DEMAND, UNEQUAL, UNKNOWN_LIMIT,
+    AMONG_TAKERS, DEPRIVED, MOVES, MOVES_LEAST, PART_OF_DEMAND, STREAMS, UNEQUAL, UNKNOWN_LIMIT,
 };
 use dunnage_model::usage::{LimitKind, MemoryLimit, MemoryShare};
 
@@ -83,7 +83,9 @@ pub(super) fn guilty(limit: &MemoryLimit, victim: usize, events: bool) -> Guilt 
         return Guilt::unknown();
     };
     let itself = own.beyond(DEPRIVED);
-    let takers = rivals.iter().filter(|rival| rival.party != victim);
+    let takers = rivals
+        .iter()
+        .filter(|rival| rival.party != victim && !are_equals(own, rival));
     let mut weights: Vec<(usize, f64)> = takers
         .map(|rival| (rival.party, rival.beyond(AMONG_TAKERS)))
         .filter(|(_, beyond)| *beyond > itself * UNEQUAL)
@@ -94,6 +96,13 @@ pub(super) fn guilty(limit: &MemoryLimit, victim: usize, events: bool) -> Guilt 
     }
     weights.push((victim, itself));
     Guilt::by(weights)
+}
+
+/// Whether two stream alike: each asks for several times what it may have, and the one for not much
+/// more than the other. Which of them just holds more is chance.
+fn are_equals(victim: &Rival, other: &Rival) -> bool {
+    let streams = |rival: &Rival| rival.asked > rival.claim * STREAMS;
+    streams(victim) && streams(other) && other.asked <= victim.asked * UNEQUAL
 }
 
 /// Who filled the memory in which a process of `victim` was killed, by growth; the victim too, as far

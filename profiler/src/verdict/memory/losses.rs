@@ -52,7 +52,7 @@ pub(super) fn losses(window: &WindowUse, memory: &MemoryStalls, victim: usize) -
     let pressure = window.parties[victim]
         .pressure
         .memory_some
-        .filter(|share| share.is_finite())
+        .filter(|share| share.is_finite() && *share > 0.0 && !holds_others(window, victim))
         .map_or(0.0, |share| share.clamp(0.0, 1.0) * seconds);
     let beyond = (pressure - stalled).max(0.0);
     if stalled > 0.0 {
@@ -76,6 +76,21 @@ pub(super) fn losses(window: &WindowUse, memory: &MemoryStalls, victim: usize) -
         loss.command = loss.command.take().or_else(|| kill.command.clone());
     }
     losses.into_values().collect()
+}
+
+/// Whether other parties live below a party's cgroup: its pressure is theirs too.
+fn holds_others(window: &WindowUse, party: usize) -> bool {
+    let Some(root) = window.parties[party].party.cgroup.as_deref() else {
+        return true;
+    };
+    window.parties.iter().enumerate().any(|(other, user)| {
+        let below = user
+            .party
+            .cgroup
+            .as_deref()
+            .and_then(|path| path.strip_prefix(root));
+        other != party && below.is_some_and(|rest| rest.starts_with('/'))
+    })
 }
 
 fn stall(limit: &MemoryLimit, party: usize) -> f64 {

@@ -128,7 +128,7 @@ fn where_nobody_waits_nobody_is_accused() {
 
 #[test]
 fn a_wait_too_short_to_matter_is_no_harm() {
-    let all = vec![share(0, [50, 0, 10], 0.05), share(1, [200, 100, 900], 0.0)];
+    let all = vec![share(0, [50, 0, 10], 0.025), share(1, [200, 100, 900], 0.0)];
     assert!(judge(&window(vec![of_parent(all)])).verdicts.is_empty());
 }
 
@@ -170,6 +170,36 @@ fn equals_that_stream_side_by_side_harm_nobody() {
     let judgement = judge(&window(vec![of_parent(all)]));
     assert_eq!(accused(&judgement), Vec::<&str>::new());
     assert_eq!(of(&judgement, "web")[0].cause, Cause::Itself);
+}
+
+#[test]
+fn which_of_two_streamers_holds_more_is_chance() {
+    // As measured beside other load.
+    let all = vec![
+        share(0, [22, 0, 2900], 0.38),
+        share(1, [66, 0, 3700], 0.28),
+        share(2, [72, 0, 0], 0.0),
+    ];
+    let mut limit = of_parent(all);
+    limit.bytes = Some(Bytes(160 * MEBIBYTE));
+    assert_eq!(accused(&judge(&window(vec![limit]))), Vec::<&str>::new());
+}
+
+#[test]
+fn the_pressure_of_those_below_is_not_the_parents_loss() {
+    let all = vec![
+        share(0, [60, 0, 40], 1.5),
+        share(1, [190, 10, 5000], 0.0),
+        share(4, [1, 0, 0], 0.0),
+    ];
+    let mut window = window(vec![of_parent(all)]);
+    let mut parent = Party::new("/docker", PartyKind::Service, "docker");
+    parent.cgroup = Some("/docker".to_owned());
+    window.parties.push(user(parent));
+    window.parties[4].pressure.memory_some = Some(0.4);
+    let judgement = judge(&window);
+    assert!(of(&judgement, "docker").is_empty());
+    assert_eq!(accused(&judgement), ["batch"]);
 }
 
 #[test]
