@@ -7,7 +7,7 @@ use crate::palette::Palette;
 use crate::state::State;
 use dunnage_model::party::{Party, Pod};
 use dunnage_model::units::Nanos;
-use dunnage_model::usage::{CpuClaim, PartyUse, PartyWait, WindowUse};
+use dunnage_model::usage::{Blamed, CpuClaim, PartyUse, PartyWait, WindowUse};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -47,7 +47,8 @@ pub(super) fn draw(
             ])
         })
         .collect();
-    let blame = blame(state.wait_of(&row.party), window, palette);
+    let mut blame = blame(state.wait_of(&row.party), window, palette);
+    blame.extend(stalls(&row.party, window, palette));
     // Why it waits is what one comes here for: right below the name and the CPU.
     let at = lines.len().min(identity(&row.party).len() + 2);
     lines.splice(at..at, blame);
@@ -236,4 +237,52 @@ fn blame(wait: Option<&PartyWait>, window: &WindowUse, palette: Palette) -> Vec<
         ));
     }
     lines
+}
+
+/// What else it waited for: disks, and the queues of network devices.
+fn stalls(party: &Party, window: &WindowUse, palette: Palette) -> Vec<Line<'static>> {
+    let own = |blamed: &Blamed| {
+        let waiting = window.parties.get(blamed.party);
+        blamed.wait != Nanos::ZERO && waiting.is_some_and(|user| user.party.key == party.key)
+    };
+    let disks = window.stalls.disk.iter().flatten();
+    let links = window.stalls.network.iter().flatten();
+    let disks = disks.map(|stall| (&stall.device, &stall.blamed, "it worked for"));
+    let links = links.map(|stall| (&stall.device, &stall.blamed, "it sent for"));
+    disks
+        .chain(links)
+        .filter(|(_, blamed, _)| own(blamed))
+        .flat_map(|(device, blamed, meanwhile)| {
+            let wait = duration(blamed.wait);
+            let title = format!(
+                "waited {wait} for {}; meanwhile {meanwhile}",
+                visible(device)
+            );
+            let mut lines = vec![Line::styled(title, palette.strong())];
+            lines.extend(split(blamed, window, palette));
+            lines
+        })
+        .collect()
+}
+
+/// A wait by whom it is blamed on, the largest part first.
+fn split(blamed: &Blamed, window: &WindowUse, palette: Palette) -> Vec<Line<'static>> {
+    let whole = blamed.wait.seconds();
+    let name = |index: usize| window.parties.get(index).map_or("?", |of| &of.party.name);
+    let mut parts: Vec<(Nanos, &str, &str)> = blamed
+        .blame
+        .iter()
+        .map(|(party, time)| (*time, name(*party), ""))
+        .collect();
+    parts.push((blamed.own, name(blamed.party), " (itself)"));
+    parts.push((blamed.unexplained, "unexplained", ""));
+    parts.retain(|(time, ..)| *time != Nanos::ZERO);
+    parts.sort_by_key(|(time, ..)| std::cmp::Reverse(*time));
+    parts
+        .into_iter()
+        .map(|(time, name, note)| {
+            let amount = format!("{}{note}", duration(time));
+            share_line(time.seconds() / whole, name, &amount, palette)
+        })
+        .collect()
 }

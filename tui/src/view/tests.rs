@@ -4,6 +4,9 @@ use super::*;
 use crate::feed::Tick;
 use crate::sample;
 use crate::state::Action;
+use dunnage_model::units::{Bytes, Nanos};
+use dunnage_model::usage::{Blamed, DiskStall};
+use dunnage_model::verdict::{Coverage, Resource};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
@@ -39,6 +42,63 @@ fn before_the_first_window_it_says_so() {
     assert_shows(
         &picture(&State::default(), 80, 24),
         &["Watching the first window", "q quit"],
+    );
+}
+
+#[test]
+fn a_host_that_is_not_watched_is_not_acquitted() {
+    let said = |coverage: &[(Resource, Coverage)]| {
+        let mut tick = sample::empty();
+        tick.coverage = coverage.iter().copied().collect();
+        picture(&with(tick), 100, 24).join("\n")
+    };
+    let exact = (Resource::Cpu, Coverage::Exact);
+    let text = said(&[
+        exact,
+        (Resource::Disk, Coverage::None),
+        (Resource::Memory, Coverage::Correlated),
+    ]);
+    let doubts = "seen to be harmed; not watched: disk; correlated only: memory (see";
+    assert!(text.contains(doubts), "{text}");
+    assert!(said(&[exact]).contains("Nobody is harmed."));
+    let blind = [
+        Resource::Cpu,
+        Resource::Memory,
+        Resource::Disk,
+        Resource::Network,
+    ];
+    let text = said(&blind.map(|resource| (resource, Coverage::None)));
+    assert!(text.contains("Nothing is watched here"), "{text}");
+}
+
+#[test]
+fn what_a_party_waited_for_disks_and_links_is_in_its_details() {
+    let mut tick = sample::tick();
+    let blamed = |wait, own, batch| Blamed {
+        party: 0,
+        wait: Nanos::from_seconds(wait),
+        own: Nanos::from_seconds(own),
+        blame: vec![(1, Nanos::from_seconds(batch))],
+        unexplained: Nanos::from_seconds(wait - own - batch),
+    };
+    let stall = DiskStall {
+        device: "vda\x1b".into(),
+        blamed: blamed(4.0, 1.0, 3.0),
+        shared: Nanos::ZERO,
+        waiting: Nanos::ZERO,
+        needed: Nanos::ZERO,
+        occupied: Nanos::ZERO,
+        bytes: Bytes(0),
+        requests: 9,
+    };
+    tick.window.stalls.disk = Some(vec![stall]);
+    let mut state = with(tick);
+    state.act(Action::Move(2));
+    state.act(Action::Detail);
+    let page = picture(&state, 120, 60);
+    assert_shows(
+        &page,
+        &["waited 4", "for vda", "75.0 %", "batch", "(itself)"],
     );
 }
 

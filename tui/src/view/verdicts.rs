@@ -52,22 +52,47 @@ fn lines(state: &State, palette: Palette) -> Vec<Line<'static>> {
         .collect()
 }
 
+/// The resources that a host is expected to be watched for.
+const EXPECTED: [Resource; 4] = [
+    Resource::Cpu,
+    Resource::Memory,
+    Resource::Disk,
+    Resource::Network,
+];
+
 /// Nobody is harmed, as far as it was watched.
 fn quiet(state: &State, palette: Palette) -> Line<'static> {
-    let cpu = state
-        .tick()
-        .and_then(|tick| tick.coverage.get(&Resource::Cpu).copied());
-    match cpu {
-        Some(Coverage::None) => Line::styled(
-            "CPU waits are not watched here (see dunnage doctor).",
+    let watched = |wanted: Coverage| -> Vec<&'static str> {
+        let coverage = state.tick().map(|tick| &tick.coverage);
+        let is = |r: &Resource| coverage.and_then(|of| of.get(r)) == Some(&wanted);
+        let named = EXPECTED.into_iter().filter(is);
+        named.map(Resource::as_str).collect()
+    };
+    let blind = watched(Coverage::None);
+    let guessed = watched(Coverage::Correlated);
+    if blind.len() == EXPECTED.len() {
+        return Line::styled(
+            "Nothing is watched here (see dunnage doctor).",
             palette.caution(),
-        ),
-        Some(Coverage::Correlated) => Line::styled(
-            "Nobody is seen to be harmed; coverage is correlated only (see dunnage doctor).",
-            palette.caution(),
-        ),
-        _ => Line::styled("Nobody is harmed.", palette.good()),
+        );
     }
+    let mut doubts = Vec::new();
+    if !blind.is_empty() {
+        doubts.push(format!("not watched: {}", blind.join(", ")));
+    }
+    if !guessed.is_empty() {
+        doubts.push(format!("correlated only: {}", guessed.join(", ")));
+    }
+    if doubts.is_empty() {
+        return Line::styled("Nobody is harmed.", palette.good());
+    }
+    Line::styled(
+        format!(
+            "Nobody is seen to be harmed; {} (see dunnage doctor).",
+            doubts.join("; ")
+        ),
+        palette.caution(),
+    )
 }
 
 fn block(verdict: &Verdict, palette: Palette) -> Vec<Line<'static>> {
@@ -140,7 +165,7 @@ fn headline(verdict: &Verdict) -> String {
                     visible(limit)
                 )
             }
-            _ => format!("{victim} waits for {resource}: its own threads take it"),
+            _ => format!("{victim} waits for {resource}: its own load takes it"),
         },
         (Cause::Hypervisor, _) => format!("{victim} waits for {resource}: the hypervisor takes it"),
         (_, None) => format!("{victim} waits for {resource}"),

@@ -68,7 +68,21 @@ fn own_doing(verdict: &Verdict) -> String {
     match text_fact(verdict, "limit").as_deref() {
         Some("cpu.weight") => format!("{victim} has its share of the full CPUs and wants more"),
         Some(limit) => format!("{victim} is held back by its own limit {limit}"),
-        None => format!("{victim} waits for {resource} behind its own threads"),
+        None => format!(
+            "{victim} waits for {resource} behind {}",
+            own_load(verdict.resource)
+        ),
+    }
+}
+
+/// What of a party's own stands in its way.
+fn own_load(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Cpu | Resource::Cache => "its own threads",
+        Resource::Disk => "its own requests",
+        Resource::Memory => "its own pages",
+        Resource::Network => "its own packets",
+        Resource::Gpu | Resource::Fpga => "its own work",
     }
 }
 
@@ -89,7 +103,11 @@ fn others_doing(verdict: &Verdict) -> String {
     match text_fact(verdict, "limit_cgroup") {
         Some(parent) => {
             let use_up = if many { "use" } else { "uses" };
-            format!("{victim} waits for {resource}: {culprits} {use_up} up the quota of {parent}")
+            let limit = match verdict.resource {
+                Resource::Cpu => "quota",
+                _ => "limit",
+            };
+            format!("{victim} waits for {resource}: {culprits} {use_up} up the {limit} of {parent}")
         }
         None => {
             let take = if many { "take" } else { "takes" };
@@ -320,6 +338,20 @@ Watched: CPU (every event). Not watched: cache, disk, memory, network, GPU.
         own.facts.clear();
         assert!(headline(&own, length).starts_with("web waits for CPU behind its own threads ("));
 
+        for (resource, words) in [
+            (
+                Resource::Disk,
+                "web waits for disk behind its own requests (",
+            ),
+            (
+                Resource::Network,
+                "web waits for network behind its own packets (",
+            ),
+        ] {
+            own.resource = resource;
+            assert!(headline(&own, length).starts_with(words));
+        }
+
         let mut host = verdict(Cause::Host);
         host.culprits[0].party = service("backup.service").into();
         host.culprits.push(Culprit {
@@ -333,6 +365,8 @@ Watched: CPU (every event). Not watched: cache, disk, memory, network, GPU.
         host.facts
             .insert("limit_cgroup", Fact::Text("/shop".into()));
         assert!(headline(&host, length).contains("use up the quota of /shop"));
+        host.resource = Resource::Memory;
+        assert!(headline(&host, length).contains("use up the limit of /shop"));
     }
 
     #[test]

@@ -47,7 +47,9 @@ pub(super) struct Facts {
     pub(super) others: f64,
     /// Its part of the time that the hypervisor gave to others.
     pub(super) stolen: f64,
-    /// A verdict names other parties that took CPU time from it.
+    /// Seconds that a verdict says interrupts and softirqs for others took while it ran.
+    pub(super) interrupted: f64,
+    /// A verdict names other parties that ran while it waited.
     pub(super) accused: bool,
 }
 
@@ -62,6 +64,8 @@ pub(super) enum Clue {
     Forks,
     /// Steal.
     Steal,
+    /// Interrupts and softirqs for others.
+    Interrupts,
     /// Fewer CPUs than the machine has, and its own threads on them.
     Cpuset,
     /// Waits behind others.
@@ -83,11 +87,13 @@ pub(super) fn decide(facts: &Facts) -> (Limiter, Clue) {
         (facts.throttled, Clue::Quota),
         (facts.throttled_by_parent, Clue::ParentQuota),
         (facts.stolen, Clue::Steal),
+        (facts.interrupted, Clue::Interrupts),
         (queued.unwrap_or(0.0), Clue::Waits),
     ];
     let counts = |(lost, clue): &(f64, Clue)| {
-        let named = *clue == Clue::Waits && facts.accused && *lost > 0.0;
-        named || shows(*lost, facts.used, facts.seconds)
+        // A verdict has bars of its own, for what others do.
+        let named = *clue == Clue::Interrupts || (*clue == Clue::Waits && facts.accused);
+        (named && *lost > 0.0) || shows(*lost, facts.used, facts.seconds)
     };
     // The first of equals: the cap.
     let largest = losses.into_iter().filter(counts).rev();
@@ -96,6 +102,7 @@ pub(super) fn decide(facts: &Facts) -> (Limiter, Clue) {
         Some((_, Clue::ParentQuota)) if facts.accused => (Limiter::Share, Clue::ParentQuota),
         Some((_, Clue::ParentQuota)) => (Limiter::Cap, Clue::ParentQuota),
         Some((_, Clue::Steal)) => (Limiter::Hypervisor, Clue::Steal),
+        Some((_, Clue::Interrupts)) => (Limiter::Share, Clue::Interrupts),
         Some(_) => facts.behind_whom(),
         None if facts.refused_forks > 0 => (Limiter::Cap, Clue::Forks),
         None if queued.is_none() => (Limiter::Unknown, Clue::Blind),
@@ -154,7 +161,10 @@ pub(super) fn answer(scene: &Scene<'_>) -> Answer {
     let facts = gather(scene);
     let switches = switches(scene);
     let (limited_by, clue) = decide(&facts);
-    let accusing = scene.accusing(Resource::Cpu);
+    let accusing = match clue {
+        Clue::Interrupts => scene.interrupted(),
+        _ => scene.outrun(),
+    };
     let mut all = Told::default();
     all.number("used_seconds", Some(facts.used))
         .number("throttled_seconds", Some(facts.throttled))
@@ -174,6 +184,7 @@ pub(super) fn answer(scene: &Scene<'_>) -> Answer {
         .number("idle_seconds", Some(facts.idle))
         .number("others_used_seconds", Some(facts.others))
         .number("stolen_seconds", Some(facts.stolen))
+        .number("interrupted_seconds", Some(facts.interrupted))
         .number("usable_cpus", Some(facts.allowed))
         .number("forks_refused", Some(facts.refused_forks as f64));
     told(
@@ -200,6 +211,14 @@ fn gather(scene: &Scene<'_>) -> Facts {
     let host_idle = window.machine.idle.seconds();
     let steal = window.machine.steal.seconds();
     let busy = window.machine.busy().seconds();
+    // Better than the machine's sum: the steal of each CPU goes with who ran there.
+    let by_cpu = window.stalls.steal.as_ref().map(|steal| {
+        let own = steal
+            .parties
+            .iter()
+            .find(|(party, _)| *party == scene.party);
+        own.map_or(0.0, |(_, time)| time.seconds())
+    });
     let itself = |row: &dunnage_model::usage::PartyWait| {
         let own = row.blame.iter().filter(|(party, _)| *party == scene.party);
         own.map(|(_, time)| time.seconds()).sum()
@@ -227,8 +246,11 @@ fn gather(scene: &Scene<'_>) -> Facts {
         host_idle,
         others,
         // Time is stolen from whoever runs.
-        stolen: if busy > 0.0 { steal * used / busy } else { 0.0 },
-        accused: scene.accusing(Resource::Cpu).is_some(),
+        stolen: by_cpu.unwrap_or(if busy > 0.0 { steal * used / busy } else { 0.0 }),
+        interrupted: scene
+            .interrupted()
+            .map_or(0.0, |verdict| verdict.harm.seconds()),
+        accused: scene.outrun().is_some(),
     }
 }
 

@@ -86,6 +86,18 @@ impl<'a> Scene<'a> {
         self.verdict(resource, &[Cause::Neighbour, Cause::Host])
     }
 
+    /// The verdict on CPU time that others' interrupts and softirqs took, which no run queue shows.
+    pub(super) fn interrupted(&self) -> Option<&'a Verdict> {
+        self.verdicts(Resource::Cpu)
+            .find(|verdict| names_others(verdict) && is_interruption(verdict))
+    }
+
+    /// The verdict that names others who had a CPU while it waited.
+    pub(super) fn outrun(&self) -> Option<&'a Verdict> {
+        self.verdicts(Resource::Cpu)
+            .find(|verdict| names_others(verdict) && !is_interruption(verdict))
+    }
+
     /// The verdict that names a limit of its own, by the file of that limit.
     pub(super) fn own_limit(&self, resource: Resource, file: &str) -> Option<&'a Verdict> {
         self.verdicts(resource).find(|verdict| {
@@ -124,6 +136,15 @@ impl<'a> Scene<'a> {
         let cgroup = self.user.party.cgroup.as_deref().unwrap_or("/");
         format!("{what} of the tasks in cgroup {cgroup}")
     }
+}
+
+fn names_others(verdict: &Verdict) -> bool {
+    matches!(verdict.cause, Cause::Neighbour | Cause::Host)
+}
+
+/// Whether a verdict is about interrupts: it then tells for how long they lasted.
+fn is_interruption(verdict: &Verdict) -> bool {
+    verdict.facts.contains_key("interrupted_seconds")
 }
 
 fn level_at<'a>(reading: &'a CloseReading, path: &Arc<str>) -> Option<&'a LevelReading> {

@@ -3,7 +3,6 @@
 use super::{Clue, Facts, own_advice, threads_advice};
 use crate::verdict::why::scene::{Scene, file, metric as of};
 use crate::verdict::words::{called, duration};
-use dunnage_model::verdict::Resource;
 use dunnage_model::why::{Limiter, Metric};
 
 const WAITS: &str = "run queue waits (sched_switch)";
@@ -38,6 +37,12 @@ pub(super) fn metric(scene: &Scene<'_>, facts: &Facts, clue: Clue) -> Option<Met
             ),
         )),
         Clue::Steal => Some(of("stolen_seconds", facts.stolen, "seconds", "/proc/stat")),
+        Clue::Interrupts => Some(of(
+            "interrupted_seconds",
+            facts.interrupted,
+            "seconds",
+            scene.events("interrupts and softirqs on the CPUs"),
+        )),
         Clue::Others if facts.waited.is_some() => Some(of(
             "behind_others_seconds",
             facts.waited.unwrap_or(0.0) - facts.behind_itself,
@@ -106,7 +111,7 @@ pub(super) fn sentences(
 ) -> (String, Option<String>) {
     let name = called(&scene.user().party);
     let window = duration(facts.seconds);
-    let accusing = scene.accusing(Resource::Cpu);
+    let accusing = scene.outrun();
     let idle = format!(
         "{:.0} % of the CPUs that it may use stood idle",
         100.0 * part(facts.idle, facts.allowed * facts.seconds)
@@ -171,6 +176,10 @@ pub(super) fn sentences(
             ),
             Some("ask for dedicated CPUs, or move this machine to another host".to_owned()),
         ),
+        Clue::Interrupts => scene
+            .interrupted()
+            .map(|verdict| (verdict.evidence.clone(), Some(verdict.advice.clone())))
+            .unwrap_or_default(),
         Clue::Others => {
             let waited = waited_words(facts);
             let who = match accusing {

@@ -20,6 +20,7 @@ const QUIET: Facts = Facts {
     host_idle: 39.0,
     others: 0.9,
     stolen: 0.0,
+    interrupted: 0.0,
     accused: false,
 };
 
@@ -268,6 +269,16 @@ fn cases() -> Vec<(&'static str, Facts, Limiter, Clue)> {
             Clue::NoWaits,
         ),
         (
+            "softirqs for a neighbour's packets take its CPU, and it waits for none",
+            Facts {
+                used: 6.0,
+                interrupted: 1.5,
+                ..QUIET
+            },
+            Share,
+            Clue::Interrupts,
+        ),
+        (
             "forks are refused, and nothing else",
             Facts {
                 refused_forks: 7,
@@ -436,6 +447,7 @@ fn longer_windows_of_the_same_give_the_same() {
             host_idle: facts.host_idle * scale,
             others: facts.others * scale,
             stolen: facts.stolen * scale,
+            interrupted: facts.interrupted * scale,
             ..facts
         };
         assert_eq!(decide(&longer), (limiter, clue), "{case}");
