@@ -19,6 +19,7 @@ mod engines;
 mod hostile;
 mod interrupts;
 mod layouts;
+mod network;
 mod privileges;
 mod run;
 mod why;

@@ -8,6 +8,7 @@ mod clock;
 mod document;
 mod heard;
 mod homes;
+mod links;
 mod meter;
 mod part;
 mod print;

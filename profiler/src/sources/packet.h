@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
  *
  * Whose a packet is, as far as its socket tells: the version 2 cgroup in which the socket was made.
- * A packet keeps its socket from the sender through veth pairs and bridges on the same host, and
- * loses it where it is received by IP (ip_rcv_core): a packet that comes from another machine, or
- * that this host routes, has none.
+ * A packet keeps its socket from the sender through a veth pair to where the other end receives it.
+ * On its way over a bridge it may lose it, and IP takes it away (ip_rcv_core): a packet that comes
+ * from another machine, or that this host forwards, has none.
  *
  * Include after owner.h.
  */
@@ -34,6 +34,7 @@ struct sk_buff {
     struct net_device *dev;
     struct sock *sk;
     unsigned int len;
+    int skb_iif; /* 0 before it is received */
 } RELOCATED;
 
 /* The key of a socket's owner; KEY_UNKNOWN where the kernel does not tell it. */

@@ -4,11 +4,13 @@
 //! file. It prints one JSON object when its time is over: what it did and what it lost by its own
 //! clock. That is the truth that the verdicts of `dunnage` are held against.
 //!
-//! `dunnage-load MODE [--threads N] [--work D] [--every D] [--on D] [--off D] [--bytes N] [--path P] [--for D]`
+//! `dunnage-load MODE [--threads N] [--work D] [--every D] [--on D] [--off D] [--bytes N] [--path P]
+//! [--to ADDRESS:PORT] [--rate BITS] [--for D]`
 
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::net::UdpSocket;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -39,14 +41,18 @@ struct Plan {
     off: Duration,
     bytes: u64,
     path: String,
+    /// The far end of a link.
+    to: String,
+    /// Bits a second.
+    rate: u64,
     length: Duration,
 }
 
 impl Plan {
     fn parse(arguments: &[String]) -> Result<Plan, String> {
-        let (mode, rest) = arguments
-            .split_first()
-            .ok_or("no mode: spin, tick, burst, fork, sleep, alloc, write or read")?;
+        let (mode, rest) = arguments.split_first().ok_or(
+            "no mode: spin, tick, burst, fork, sleep, alloc, write, read, answer, ping or flood",
+        )?;
         let mut given: HashMap<&str, &str> = HashMap::new();
         for pair in rest.chunks(2) {
             let [name, value] = pair else {
@@ -64,6 +70,8 @@ impl Plan {
             off: time("--off", "950ms")?,
             bytes: 64 << 20,
             path: "/tmp/dunnage-load".to_owned(),
+            to: String::new(),
+            rate: 10_000_000,
             length: time("--for", "10s")?,
         };
         for (name, value) in given {
@@ -76,6 +84,8 @@ impl Plan {
                 "--threads" => plan.threads = number()?,
                 "--bytes" => plan.bytes = number()?,
                 "--path" => value.clone_into(&mut plan.path),
+                "--to" => value.clone_into(&mut plan.to),
+                "--rate" => plan.rate = number()?,
                 _ => return Err(format!("unknown option {name}")),
             }
         }
@@ -113,6 +123,9 @@ fn run(plan: &Plan) -> Result<String, String> {
             String::new()
         }
         "alloc" => allocate(plan)?,
+        "answer" => answer(plan).map_err(|error| format!("{}: {error}", plan.to))?,
+        "ping" => ping(plan).map_err(|error| format!("{}: {error}", plan.to))?,
+        "flood" => flood(plan).map_err(|error| format!("{}: {error}", plan.to))?,
         "write" => write_file(plan).map_err(|error| format!("{}: {error}", plan.path))?,
         "read" => read_file(plan).map_err(|error| format!("{}: {error}", plan.path))?,
         mode => return Err(format!("unknown mode {mode:?}")),
@@ -309,6 +322,93 @@ fn read_file(plan: &Plan) -> std::io::Result<String> {
         }
     }
     Ok(format!(",\"bytes\":{read}"))
+}
+
+/// Longer packets get no answer: a flood goes one way.
+const LONGEST_REQUEST: usize = 512;
+
+/// The far end of a link: sends small packets back.
+fn answer(plan: &Plan) -> std::io::Result<String> {
+    let socket = UdpSocket::bind(&plan.to)?;
+    socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+    let (end, mut packet, mut answers) = (Instant::now() + plan.length, [0_u8; 2048], 0_u64);
+    while Instant::now() < end {
+        match socket.recv_from(&mut packet) {
+            Ok((length, from)) if length <= LONGEST_REQUEST => {
+                socket.send_to(&packet[..length], from)?;
+                answers += 1;
+            }
+            _ => {}
+        }
+    }
+    Ok(format!(",\"answers\":{answers}"))
+}
+
+/// A socket to the far end, as soon as there is a way to it: a container's link comes after its
+/// first process.
+fn socket_to(plan: &Plan) -> std::io::Result<UdpSocket> {
+    let (began, patience) = (Instant::now(), Duration::from_secs(10));
+    loop {
+        let socket = UdpSocket::bind("0.0.0.0:0")?;
+        match socket.connect(&plan.to) {
+            Err(_) if began.elapsed() < patience => thread::sleep(Duration::from_millis(20)),
+            connected => return connected.map(|()| socket),
+        }
+    }
+}
+
+/// Small requests, one after the other; the time that each answer took.
+fn ping(plan: &Plan) -> std::io::Result<String> {
+    let socket = socket_to(plan)?;
+    socket.set_read_timeout(Some(Duration::from_millis(500)))?;
+    let (end, mut number, mut times) = (Instant::now() + plan.length, 0_u64, Vec::new());
+    let mut answer = [0_u8; LONGEST_REQUEST];
+    while Instant::now() < end {
+        number += 1;
+        let sent = Instant::now();
+        let mut packet = [0_u8; 100];
+        packet[..8].copy_from_slice(&number.to_le_bytes());
+        let _ = socket.send(&packet);
+        while let Ok(length) = socket.recv(&mut answer) {
+            if answer[..length].starts_with(&number.to_le_bytes()) {
+                times.push(sent.elapsed());
+                break;
+            }
+        }
+        thread::sleep(plan.every);
+    }
+    times.sort_unstable();
+    let median = times.get(times.len() / 2).copied().unwrap_or_default();
+    Ok(format!(
+        ",\"requests\":{number},\"lost\":{},\"p50_seconds\":{}",
+        number - times.len() as u64,
+        median.as_secs_f64()
+    ))
+}
+
+/// Packets of `bytes` at a rate, which nobody answers. They come at random, so that a full queue
+/// turns away the same part of each sender's.
+fn flood(plan: &Plan) -> std::io::Result<String> {
+    const HEADERS: u64 = 42;
+    let socket = socket_to(plan)?;
+    let packet = vec![0_u8; usize::try_from(plan.bytes.min(1400)).unwrap_or(1400)];
+    let gap = (packet.len() as u64 + HEADERS) as f64 * 8.0 / plan.rate.max(1) as f64;
+    let clock = std::time::SystemTime::UNIX_EPOCH.elapsed();
+    let mut random = u64::from(clock.unwrap_or_default().subsec_nanos()) << 20 | 1;
+    let (began, mut sent) = (Instant::now(), 0_u64);
+    let mut due = Duration::ZERO;
+    while due < plan.length {
+        thread::sleep(due.saturating_sub(began.elapsed()));
+        let _ = socket.send(&packet);
+        sent += 1;
+        // xorshift (Marsaglia 2003); the gaps of a Poisson process.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let uniform = ((random >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
+        due += Duration::from_secs_f64(-gap * uniform.ln());
+    }
+    Ok(format!(",\"packets\":{sent}"))
 }
 
 /// What the kernel says of one thread in `/proc/thread-self/schedstat`, in nanoseconds

@@ -4,6 +4,7 @@
 
 mod cpu;
 mod memory;
+mod network;
 
 use super::part::Part;
 use clap::Subcommand;
@@ -26,6 +27,12 @@ pub(crate) enum Role {
     Stream(memory::Stream),
     /// Fills memory and holds it
     Fill(memory::Fill),
+    /// Small requests over a link, at a steady rate; measures each answer
+    Ping(network::Ping),
+    /// Packets at a rate, which nobody answers
+    Flood(network::Flood),
+    /// As much as TCP lets through
+    Transfer(network::Transfer),
     /// Does nothing
     Sleep,
 }
@@ -41,6 +48,9 @@ impl Role {
             Role::Reread(role) => role.play(part)?,
             Role::Stream(role) => role.play(part)?,
             Role::Fill(role) => role.play(part),
+            Role::Ping(role) => role.play(part)?,
+            Role::Flood(role) => role.play(part)?,
+            Role::Transfer(role) => role.play(part)?,
             Role::Sleep => while part.next_span().map(super::clock::sleep_until).is_some() {},
         }
         Ok(())
@@ -48,6 +58,7 @@ impl Role {
 }
 
 pub(crate) use cpu::burn;
+pub(super) use network::far_end;
 
 /// `50ms`, `2s`, `300us`, for the arguments of roles.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

@@ -2,6 +2,7 @@
 
 mod cpu;
 mod memory;
+mod network;
 
 use super::scenario::Scenario;
 
@@ -10,6 +11,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     let mut all = Vec::new();
     all.extend(cpu::scenarios());
     all.extend(memory::scenarios());
+    all.extend(network::scenarios());
     all
 }
 

@@ -11,8 +11,8 @@
  * Packets that find the queue empty and the device ready never come here: they do not wait.
  *
  * Whose a packet is says its socket. Two moments before the queue are noted for each CPU: where a
- * packet is received (from a container's veth it still has its socket, and IP takes that away when
- * it routes the packet), and where it is offered to the queue (a shaper may cut it up and free it).
+ * packet is received (from a container's veth it still has its socket, which it loses when it is
+ * forwarded), and where it is offered to the queue (a shaper may cut it up and free it).
  */
 #include "../ebpf.h"
 #include "../owner.h"
@@ -268,8 +268,10 @@ int on_receive(u64 *ctx)
     if (sk) {
         received->key = key_of_socket(sk);
         received->skb = number;
-    } else if (received->skb == number) {
-        received->skb = 0; /* the same memory, another packet */
+    } else if (received->skb == number && !skb->skb_iif) {
+        /* The same memory, another packet. One that a bridge hands to the host is received a second
+         * time, and knows that. */
+        received->skb = 0;
     }
     return 0;
 }
