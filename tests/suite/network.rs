@@ -192,8 +192,8 @@ fn flood_is_named(engine: &'static dyn Engine) -> Result<()> {
         "the flood is not to blame: {verdict}"
     );
     ensure!(
-        accusations(&blame, "dunnage-tests-batch")?.is_empty(),
-        "somebody is accused of harming the flood"
+        on_the_link(&accusations(&blame, "dunnage-tests-batch")?)?.is_empty(),
+        "somebody is accused of harming the flood on the link"
     );
     let lost = 1.0 - calm / disturbed;
     let said = number(verdict, "harm.fraction")?;

@@ -162,6 +162,22 @@ INLINE struct packet *claim_packet(u64 skb, u64 now)
     return bpf_map_lookup_elem(&packets, &at);
 }
 
+/* The number of the lowest bit that is set, by a de Bruijn sequence: eBPF has no instruction for it. */
+volatile const u8 lowest[64] = {
+    0, 1, 48, 2, 57, 49, 28, 3, 61, 58, 50, 42, 38, 29, 17, 4,
+    62, 55, 59, 36, 53, 51, 43, 22, 45, 39, 33, 30, 24, 18, 12, 5,
+    63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21, 44, 32, 23, 11,
+    46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9, 13, 8, 7, 6,
+};
+
+INLINE u64 lowest_bit(u64 bits)
+{
+    u64 at = (bits & -bits) * 0x03F79D71B4CB0A89ULL >> 58;
+    u64 number = lowest[at & 63];
+    APART(number); /* the verifier does not know what the table holds */
+    return number & 63;
+}
+
 /* Adds `time` for each owner that has packets in the queue, or is shut out of it, to its pair with
  * `sender`. Those that were shut out for long have given up, or their next packet is a new matter. */
 GLOBAL int charge(u32 at, u32 sender, u64 time, u64 now)
@@ -170,11 +186,8 @@ GLOBAL int charge(u32 at, u32 sender, u64 time, u64 now)
     if (!queue)
         return 0;
     u64 active = queue->active;
-    for (u32 i = 0; i < OWNERS; i++) {
-        if (!(active >> i))
-            break;
-        if (!(active >> i & 1))
-            continue;
+    for (u32 n = 0; n < OWNERS && active; n++, active &= active - 1) {
+        u64 i = lowest_bit(active);
         queue->pairs[i][sender & (OWNERS - 1)] += time;
         struct owner *owner = &queue->owners[i];
         if (owner->queued && now - owner->changed > STALE_NS)
@@ -187,18 +200,15 @@ GLOBAL int charge(u32 at, u32 sender, u64 time, u64 now)
     return 0;
 }
 
-/* The queue is empty: whatever was not seen to leave it has left it. */
+/* The queue is empty, and not all that came was seen to leave. */
 GLOBAL int settle(u32 at)
 {
     struct queue *queue = bpf_map_lookup_elem(&queues, &at);
     if (!queue)
         return 0;
     u64 active = queue->active;
-    for (u32 i = 0; i < OWNERS; i++) {
-        if (!(active >> i))
-            break;
-        if (!(active >> i & 1))
-            continue;
+    for (u32 n = 0; n < OWNERS && active; n++, active &= active - 1) {
+        u64 i = lowest_bit(active);
         struct owner *owner = &queue->owners[i];
         owner->queued = 0;
         if (!owner->shut_out)
@@ -405,7 +415,7 @@ int on_dequeue(u64 *ctx)
     queue->sender = index;
     u64 length = qdisc->q.qlen;
     queue->length = length;
-    if (!length && !(qdisc->flags & TCQ_F_NOLOCK))
+    if (!length && queue->standing && !(qdisc->flags & TCQ_F_NOLOCK))
         settle(at);
     return 0;
 }
