@@ -176,14 +176,16 @@ fn flood_is_named(engine: &'static dyn Engine) -> Result<()> {
     )?;
     let calm = number(&alone.report(Duration::from_secs(8))?, "p50_seconds")?;
     drop(alone);
-    let web = link.container(engine, 12, "dunnage-tests-web", "ping --every 0ms --for 9s")?;
     let _batch = link.container(
         engine,
         13,
         "dunnage-tests-batch",
         &format!("flood --rate 40000000 --bytes 1400 --for {LONG}"),
     )?;
+    // After the flood, so that all of its answers come through it.
     sleep(READY);
+    let web = link.container(engine, 12, "dunnage-tests-web", "ping --every 0ms --for 7s")?;
+    sleep(READY / 2);
     let blame = blame(engine)?;
     let disturbed = number(&web.report(Duration::from_secs(12))?, "p50_seconds")?;
     let verdict = accusation(&blame, "dunnage-tests-web")?;

@@ -170,7 +170,10 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             full(harmed(&[("batch", Some(1.0))])),
         )
         .with(web())
-        .with(flood("batch", "transfer --in {b} --to {far} --connections 6"))
+        .with(flood(
+            "batch",
+            "transfer --in {b} --to {far} --connections 6",
+        ))
         .in_subset(),
         network("network-drops", full(harmed(&[("batch", Some(1.0))])))
             .on_prop(short)
