@@ -7,8 +7,9 @@
 # disk. The command's exit status is in FOLDER/status, the console's text in FOLDER/console.
 # Exits 0 when the guest ran the command, whatever its status; 1 when it could not.
 #
-# In the environment: DUNNAGE_VM_KERNEL is the folder of another kernel, unpacked; DUNNAGE_VM_QEMU has
-# further arguments for QEMU, DUNNAGE_VM_APPEND for the kernel's command line.
+# In the environment: DUNNAGE_VM_KERNEL is the folder of another kernel, unpacked; DUNNAGE_VM_PACKAGE
+# the package that depends on another kernel of the distribution's; DUNNAGE_VM_QEMU has further
+# arguments for QEMU, DUNNAGE_VM_APPEND for the kernel's command line.
 set -euo pipefail
 out=$1 seconds=$2 command=$3
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -18,6 +19,7 @@ mkdir -p "$cache" "$out"
 # ---- the kernel: downloaded as a package and unpacked, not installed -----------------------------
 
 if grep -q '^ID=ubuntu' /etc/os-release; then meta=linux-image-virtual; else meta=linux-image-amd64; fi
+meta=${DUNNAGE_VM_PACKAGE:-$meta}
 
 fetch_kernel() {
     local into=$1 image modules

@@ -18,6 +18,7 @@ mod driver_files;
 mod engines;
 mod hostile;
 mod interrupts;
+mod kernels;
 mod layouts;
 mod network;
 mod privileges;

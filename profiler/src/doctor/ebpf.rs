@@ -3,7 +3,7 @@
 use super::Check;
 use crate::host::HostRoot;
 use crate::sources::cgroup::Want;
-use crate::sources::{Collector, CollectorOptions};
+use crate::sources::{Alone, Collector, CollectorOptions};
 use dunnage_model::gap::Gap;
 use perf_event_open::config::{Cpu, Opts, Proc};
 use perf_event_open::count::Counter;
@@ -33,19 +33,18 @@ pub(super) fn ebpf_check(root: &HostRoot) -> Vec<Check> {
     if notices.is_empty() {
         return vec![Check::ok(
             name,
-            "all load and attach; blame for CPU is exact",
+            "all load and attach; blame for CPU, memory, disks and links is exact",
         )];
     }
     notices.iter().map(|notice| lost(name, notice)).collect()
 }
 
 fn lost(name: &str, notice: &Gap) -> Check {
+    let instead = Alone::instead(&notice.what)
+        .unwrap_or("what can be had without comes from cgroup files and pressure");
     Check::missing(
         name,
-        format!(
-            "{}. Lost: {}; what can be had without comes from cgroup files and pressure",
-            notice.why, notice.what
-        ),
+        format!("{}. Lost: {}; {instead}", notice.why, notice.what),
         "see the checks of CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, BTF and lockdown above; where all are well, \
          this kernel or a sandbox around it forbids it",
     )
@@ -67,5 +66,25 @@ pub(super) fn counter_check() -> Check {
             ),
             "virtual machines need a virtual PMU from their hypervisor; elsewhere see CAP_PERFMON above",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_source_says_what_is_lost_and_what_takes_its_place() {
+        for what in Alone::all() {
+            let check = lost("eBPF programs", &Gap::new(what, "refused"));
+            assert!(
+                check
+                    .detail
+                    .starts_with(&format!("refused. Lost: {what}; "))
+            );
+            assert!(!check.detail.contains("what can be had without"), "{what}");
+        }
+        let other = lost("eBPF programs", &Gap::new("names", "refused"));
+        assert!(other.detail.contains("what can be had without"));
     }
 }

@@ -42,6 +42,13 @@ impl Alone {
         resources::SOURCES.iter().map(|entry| entry.what)
     }
 
+    /// What takes the place of the one called `what`.
+    #[must_use]
+    pub fn instead(what: &str) -> Option<&'static str> {
+        let entry = resources::SOURCES.iter().find(|entry| entry.what == what);
+        entry.map(|entry| entry.instead)
+    }
+
     /// Opens one on this host.
     ///
     /// # Errors

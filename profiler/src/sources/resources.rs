@@ -64,6 +64,8 @@ type Opened = Result<Box<dyn Source>, Box<dyn std::error::Error>>;
 pub(super) struct Entry {
     /// What is lost without it.
     pub(super) what: &'static str,
+    /// What takes its place then.
+    pub(super) instead: &'static str,
     pub(super) open: fn(&Context<'_>) -> Opened,
 }
 
@@ -71,22 +73,27 @@ pub(super) struct Entry {
 pub(super) const SOURCES: &[Entry] = &[
     Entry {
         what: "exact blame for memory",
+        instead: "who grew and who stalled comes from cgroup files and pressure, so shares are estimates",
         open: super::memory::open,
     },
     Entry {
         what: "waits for block devices, and whose bytes those are",
+        instead: "bytes come from blkio or io.stat, and nobody is accused for a disk",
         open: |context| Ok(Box::new(Disk::open(context)?)),
     },
     Entry {
         what: "queues of network devices",
+        instead: "bytes and drops come from the counters of interfaces, and nobody is accused for a link",
         open: |context| Ok(Box::new(Link::open(context)?)),
     },
     Entry {
         what: "time taken by interrupts and softirqs",
+        instead: "/proc/stat has the machine's own sum, and no packet's owner is accused",
         open: |context| Ok(Box::new(Interrupts::open(context)?)),
     },
     Entry {
         what: "hardware counters",
+        instead: "nothing: nobody is accused for a cache or the memory's bandwidth",
         open: |context| Ok(Box::new(Counters::open(context))),
     },
 ];
