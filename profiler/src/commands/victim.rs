@@ -146,7 +146,10 @@ fn cut(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
     use dunnage_model::party::{PartyKind, Pod};
+    use dunnage_model::units::Nanos;
+    use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PressureUse, Stalls};
 
     fn pod() -> Party {
         let mut party = Party::new("/kubepods/x", PartyKind::Container, "app");
@@ -185,6 +188,50 @@ mod tests {
         ] {
             assert!(!Victims::new(name).mean(&party), "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_of_several_is_told_apart_by_id_or_cgroup() {
+        let user = |party: Party| PartyUse {
+            party: party.into(),
+            cpu: CpuUse::default(),
+            claim: CpuClaim::default(),
+            memory: None,
+            disk: None,
+            network: None,
+            pressure: PressureUse::default(),
+            processes: None,
+            threads: None,
+        };
+        let mut other = Party::new("/a\x1b", PartyKind::Service, "app");
+        other.cgroup = Some("/a\x1b".to_owned());
+        let window = WindowUse {
+            host: Host {
+                name: String::new(),
+                kernel: String::new(),
+                cpus: 1,
+                cgroup: CgroupLayout::V2,
+            },
+            start_unix: Nanos::ZERO,
+            length: Nanos::ZERO,
+            machine: CpuTimes::default(),
+            machine_pressure: PressureUse::default(),
+            parties: vec![user(pod()), user(other)],
+            waits: None,
+            stalls: Stalls::default(),
+            fidelity: Fidelity::Exact,
+            gaps: Vec::new(),
+        };
+        let one = |name: &str| Victims::new(name).one(&window);
+        assert_eq!(&*one("77aa").unwrap().key, "/kubepods/x");
+        assert_eq!(&*one("shop/web-0").unwrap().key, "/kubepods/x");
+        let error = one("app").unwrap_err().to_string();
+        assert!(error.contains("\"app\" means 2 parties"), "{error}");
+        assert!(
+            error.contains("shop/web-0/app (77aa0011), app (/a\\x1b)"),
+            "{error}"
+        );
+        assert!(one("nobody").is_err());
     }
 
     #[test]

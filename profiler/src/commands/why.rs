@@ -16,8 +16,9 @@ use dunnage_profiler::verdict;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// A first look at who is there, so that a wrong name is told at once and not after the window.
-const FIRST_LOOK: Duration = Duration::from_millis(100);
+/// A first look at who is there, so that a wrong name is told at once and not after the window. It
+/// need not see anybody run.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
 
 pub(super) fn run(global: &Global, args: &WhyArgs) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signals()?;

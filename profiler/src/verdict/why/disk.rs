@@ -1,6 +1,6 @@
 //! Disk: waits for block devices behind others' requests or its own, and throttling by a limit.
 
-use super::scene::{Facts as Told, Scene, answer as told, file, metric};
+use super::scene::{Facts as Told, Scene, answer as told, file, metric, sum};
 use super::thresholds::{self as bar, shows};
 use crate::verdict::words::{called, duration};
 use dunnage_model::usage::DiskUse;
@@ -59,7 +59,8 @@ pub(super) enum Clue {
 
 /// What limits it.
 pub(super) fn decide(facts: &Facts) -> (Limiter, Clue) {
-    if facts.by_others > 0.0 && facts.by_others >= facts.by_itself {
+    let held = facts.throttled.max(facts.by_itself);
+    if facts.by_others > 0.0 && facts.by_others >= held {
         return (Limiter::Share, Clue::Accused);
     }
     if facts.by_itself > 0.0 {
@@ -137,13 +138,13 @@ fn gather(scene: &Scene<'_>) -> Facts {
     let stalled = scene.user().pressure.io_some.map(|share| share * seconds);
     // A limit holds requests back before they are seen: its tasks are stalled, and nothing of theirs
     // is outstanding.
-    let outstanding: f64 = own_stalls().map(|stall| stall.waiting.seconds()).sum();
+    let outstanding = sum(own_stalls().map(|stall| stall.waiting.seconds()));
     let held = stalled.map_or(0.0, |stalled| (stalled - outstanding).max(0.0));
     Facts {
         seconds,
         stalled,
-        waited: followed.then(|| own_stalls().map(|stall| stall.blamed.wait.seconds()).sum()),
-        own: own_stalls().map(|stall| stall.blamed.own.seconds()).sum(),
+        waited: followed.then(|| sum(own_stalls().map(|stall| stall.blamed.wait.seconds()))),
+        own: sum(own_stalls().map(|stall| stall.blamed.own.seconds())),
         throttled: if limited && followed { held } else { 0.0 },
         limited,
         of_limit: of_limit(scene, used),
@@ -198,7 +199,17 @@ fn decided(scene: &Scene<'_>, facts: &Facts, clue: Clue) -> Option<Metric> {
     match clue {
         Clue::Accused => seconds("behind_others_seconds", facts.by_others),
         Clue::OwnVerdict => seconds("throttled_seconds", facts.by_itself),
-        Clue::Throttled => seconds("throttled_seconds", facts.throttled),
+        // What its tasks stalled for and no request shows.
+        Clue::Throttled => {
+            let own = scene.own().and_then(|own| own.after.io_pressure.as_ref());
+            let from = file(own, "io.pressure");
+            Some(metric(
+                "throttled_seconds",
+                facts.throttled,
+                "seconds",
+                from,
+            ))
+        }
         Clue::AtLimit => Some(metric(
             "of_limit",
             facts.of_limit.unwrap_or(0.0),

@@ -1,6 +1,6 @@
 //! Network: packets that stood in the queue of a device, behind others' or its own, or were dropped.
 
-use super::scene::{Facts as Told, Scene, answer as told, metric};
+use super::scene::{Facts as Told, Scene, answer as told, metric, sum};
 use super::thresholds::{self as bar, shows};
 use crate::verdict::words::{called, duration};
 use dunnage_model::verdict::{Coverage, Resource};
@@ -107,8 +107,8 @@ fn gather(scene: &Scene<'_>) -> Facts {
     };
     Facts {
         seconds: scene.seconds(),
-        waited: watched.then(|| own().map(|stall| stall.blamed.wait.seconds()).sum()),
-        own: own().map(|stall| stall.blamed.own.seconds()).sum(),
+        waited: watched.then(|| sum(own().map(|stall| stall.blamed.wait.seconds()))),
+        own: sum(own().map(|stall| stall.blamed.own.seconds())),
         dropped: own().map(|stall| stall.dropped).sum(),
         bytes: used.map(|used| used.received.0 + used.sent.0),
         dropped_inside: used.and_then(|used| used.dropped).unwrap_or(0),

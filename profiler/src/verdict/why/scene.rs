@@ -183,10 +183,20 @@ pub(super) fn metric(
 ) -> Metric {
     Metric {
         name,
-        value,
+        value: unsigned(value),
         unit,
         read_from: read_from.into(),
     }
+}
+
+/// Seconds that add up: the sum of none is -0.0 in this language, which nobody wants to read.
+pub(super) fn sum(seconds: impl Iterator<Item = f64>) -> f64 {
+    unsigned(seconds.sum())
+}
+
+/// Zero without a sign.
+fn unsigned(value: f64) -> f64 {
+    value + 0.0
 }
 
 /// The file of a value, or what its name would be.
@@ -202,7 +212,7 @@ impl Facts {
     /// A number that is there.
     pub(super) fn number(&mut self, name: &'static str, value: Option<f64>) -> &mut Facts {
         if let Some(value) = value.filter(|value| value.is_finite()) {
-            self.0.insert(name, Fact::Number(value));
+            self.0.insert(name, Fact::Number(unsigned(value)));
         }
         self
     }

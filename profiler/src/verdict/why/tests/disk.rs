@@ -107,6 +107,18 @@ fn cases() -> Vec<(&'static str, Facts, Limiter, Clue)> {
             Clue::Accused,
         ),
         (
+            "misleading: a verdict names a neighbour, and its own limit costs it far more",
+            Facts {
+                stalled: Some(8.0),
+                throttled: 7.5,
+                limited: true,
+                by_others: 0.1,
+                ..QUIET
+            },
+            Cap,
+            Clue::Throttled,
+        ),
+        (
             "a verdict names its own limit",
             Facts {
                 stalled: Some(8.0),
