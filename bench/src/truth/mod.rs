@@ -18,6 +18,7 @@ mod rules;
 mod scenario;
 mod scenarios;
 mod score;
+mod softirqs;
 mod stage;
 mod summary;
 mod watch;

@@ -13,6 +13,10 @@ use dunnage_model::units::Nanos;
 use dunnage_model::usage::{CpuUse, PartyWait};
 use std::collections::BTreeMap;
 
+/// What moves is at least this part of the wait: by less nobody is worth naming, and the part is known
+/// by proportion alone.
+const WORTH_NAMING: f64 = 0.01;
+
 /// Time by CPU and party.
 type Work = BTreeMap<u32, BTreeMap<usize, Nanos>>;
 
@@ -112,7 +116,11 @@ fn blame(
         }
     }
     let mut left = behind;
-    for (party, time) in moved {
+    let least = row.wait.seconds() * WORTH_NAMING;
+    for (party, time) in moved
+        .into_iter()
+        .filter(|(_, time)| time.seconds() >= least)
+    {
         let time = time.min(left);
         left = left.since(time);
         if time > Nanos::ZERO {

@@ -5,6 +5,7 @@
 mod cpu;
 mod memory;
 mod network;
+mod packets;
 
 use super::part::Part;
 use clap::Subcommand;
@@ -33,6 +34,10 @@ pub(crate) enum Role {
     Flood(network::Flood),
     /// As much as TCP lets through
     Transfer(network::Transfer),
+    /// Small packets, as fast as they go
+    Packets(packets::Packets),
+    /// Requests of so many rounds at a steady rate, which feel what softirqs take
+    Count(packets::Count),
     /// Does nothing
     Sleep,
 }
@@ -51,6 +56,8 @@ impl Role {
             Role::Ping(role) => role.play(part)?,
             Role::Flood(role) => role.play(part)?,
             Role::Transfer(role) => role.play(part)?,
+            Role::Packets(role) => role.play(part)?,
+            Role::Count(role) => role.play(part),
             Role::Sleep => while part.next_span().map(super::clock::sleep_until).is_some() {},
         }
         Ok(())

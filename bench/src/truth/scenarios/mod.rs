@@ -1,6 +1,7 @@
 //! The labelled scenarios, a file a resource.
 
 mod cpu;
+mod interrupts;
 mod memory;
 mod network;
 
@@ -12,6 +13,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend(cpu::scenarios());
     all.extend(memory::scenarios());
     all.extend(network::scenarios());
+    all.extend(interrupts::scenarios());
     all
 }
 
