@@ -23,4 +23,5 @@ mod layouts;
 mod network;
 mod privileges;
 mod run;
+mod truth;
 mod why;

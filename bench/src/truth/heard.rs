@@ -82,7 +82,7 @@ fn who(party: &PartyDocument, scenario: &Scenario, played: &Played) -> Who {
     let path = party.cgroup.as_deref().unwrap_or_default();
     let kind = |home| match home {
         Home::Service => "service",
-        Home::Container => "container",
+        Home::Container | Home::Runc => "container",
     };
     let mut actors = played.actors.iter().zip(&scenario.cast);
     let found = actors.position(|(actor, cast)| {

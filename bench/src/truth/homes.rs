@@ -115,13 +115,30 @@ impl Homes {
 
 impl Drop for Homes {
     fn drop(&mut self) {
-        for (_, root) in &self.roots {
-            let _ = fs::remove_dir(root.join(&self.parent));
+        // An engine makes the folder in hierarchies that nothing here needs.
+        for entry in fs::read_dir(TOP).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir(entry.path().join(&self.parent));
         }
+        let _ = fs::remove_dir(Path::new(TOP).join(&self.parent));
     }
 }
 
 impl Folder {
+    /// Waits until an engine has made it and a process sits in it.
+    pub(super) fn appears(&self, patience: Duration) -> anyhow::Result<()> {
+        let inhabited = |folder: &PathBuf| {
+            fs::read_to_string(folder.join("cgroup.procs")).is_ok_and(|text| !text.is_empty())
+        };
+        let end = std::time::Instant::now() + patience;
+        while !self.folders.iter().all(|(_, folder)| inhabited(folder)) {
+            if std::time::Instant::now() > end {
+                bail!("nobody came to live in {}", self.path);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
     /// Moves a process in.
     pub(super) fn take_in(&self, pid: u32) -> anyhow::Result<()> {
         for (_, folder) in &self.folders {

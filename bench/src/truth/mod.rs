@@ -5,6 +5,7 @@
 //! the victim's own latencies, so that the truth does not come from the judge.
 
 mod clock;
+mod containers;
 mod document;
 mod heard;
 mod homes;
@@ -35,6 +36,7 @@ use scenario::{SETTLE, Scenario};
 use stage::{Played, Stage};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 use summary::By;
 use watch::Watch;
 
@@ -65,6 +67,9 @@ pub(crate) struct TruthArguments {
     /// The window of `dunnage blame --watch`
     #[arg(long, default_value = "1s")]
     window: String,
+    /// Play ordinary mixed load without harm for so long instead, such as 30m; nobody may be accused
+    #[arg(long, value_name = "DURATION", value_parser = roles::duration)]
+    mixed_load: Option<Duration>,
     /// Print the names of the scenarios and play none
     #[arg(long)]
     list: bool,
@@ -72,7 +77,10 @@ pub(crate) struct TruthArguments {
 
 /// Plays, scores, prints.
 pub(crate) fn measure(arguments: &TruthArguments, output: &Output) -> anyhow::Result<ExitCode> {
-    let scenarios = chosen(arguments);
+    let scenarios = arguments.mixed_load.map_or_else(
+        || chosen(arguments),
+        |length| vec![scenarios::mixed_load(length.as_secs_f64())],
+    );
     ensure!(!scenarios.is_empty(), "no scenario is called so");
     for scenario in &scenarios {
         scenario.check()?;

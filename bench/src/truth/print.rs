@@ -15,13 +15,17 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
     let word = if outcome.void.is_some() {
         "void"
     } else if found == outcome.expected.len() && outcome.wrong.is_empty() {
-        "right"
+        if outcome.abstained == Some(true) {
+            "abstained"
+        } else {
+            "right"
+        }
     } else {
         "WRONG"
     };
     let _ = writeln!(
         text,
-        "{word:<6} {:<34} {:<10} slower {ratio:>6}  found {found}/{}  wrong {}  outside {:.2} CPUs",
+        "{word:<9} {:<34} {:<10} slower {ratio:>6}  found {found}/{}  wrong {}  outside {:.2} CPUs",
         outcome.name,
         outcome.class,
         outcome.expected.len(),

@@ -82,6 +82,16 @@ impl Scenario {
         self
     }
 
+    /// Real containers in the place of cgroups made by hand.
+    pub(crate) fn in_runc(mut self) -> Scenario {
+        for actor in &mut self.cast {
+            if actor.home == Home::Container {
+                actor.home = Home::Runc;
+            }
+        }
+        self
+    }
+
     /// Part of the short run.
     pub(crate) fn in_subset(mut self) -> Scenario {
         self.subset = true;
@@ -409,6 +419,8 @@ impl Actor {
 pub(crate) enum Home {
     /// A cgroup with a container's path, made by hand.
     Container,
+    /// A real container, started by runc.
+    Runc,
     /// A cgroup with the path of a systemd service.
     Service,
 }

@@ -1,6 +1,7 @@
 //! One scenario on this host: homes made, workloads started, their use looked at while they run.
 
 use super::clock;
+use super::containers::Bundle;
 use super::homes::{Folder, Homes, cpu_numbers, filled};
 use super::meter::{self, Record};
 use super::scenario::{Home, Limit, Prop, Scenario};
@@ -12,6 +13,9 @@ use std::time::Duration;
 
 /// How often everybody's use is looked at.
 const LOOK: f64 = 0.5;
+
+/// The longest that an engine may take to start a container.
+const COMES_UP: Duration = Duration::from_secs(10);
 
 /// From the last workload's start to the script's: what starting cost has passed.
 const LEAD: Duration = Duration::from_millis(400);
@@ -112,12 +116,14 @@ impl Stage {
         for workload in workloads {
             let Workload {
                 child,
+                bundle,
                 folder,
                 record,
             } = workload;
             let cgroup = folder.path.clone();
             let id = folder.id();
             finish(child, &folder);
+            drop(bundle);
             drop(folder);
             actors.push(PlayedActor {
                 cgroup,
@@ -146,6 +152,9 @@ impl Stage {
         let cpus = cpu_numbers(actor.cpus)?;
         let arguments = self.arguments(scenario, number, &cpus, words, &record);
         let name = self.home_name(actor.home, number, &actor.name);
+        if actor.home == Home::Runc {
+            return self.start_container(scenario, number, &name, &arguments, words, record);
+        }
         let folder = self.homes.folder(&name)?;
         folder.keep_to(&cpus);
         for limit in &actor.limits {
@@ -160,6 +169,39 @@ impl Stage {
         folder.take_in(child.id())?;
         Ok(Workload {
             child,
+            bundle: None,
+            folder,
+            record,
+        })
+    }
+
+    /// The same in a real container: its cgroup is runc's to make, and waits there for its limits.
+    fn start_container(
+        &self,
+        scenario: &Scenario,
+        number: usize,
+        name: &str,
+        arguments: &[String],
+        words: &[(&'static str, String)],
+        record: PathBuf,
+    ) -> anyhow::Result<Workload> {
+        let actor = &scenario.cast[number];
+        let folder = self.homes.at(name);
+        let folders = words.iter().map(|(_, word)| Path::new(word));
+        let mut shared: Vec<&Path> = folders.filter(|path| path.is_dir()).collect();
+        shared.push(&self.records);
+        let bundle = Bundle::write(name, &folder.path, &self.program, arguments, &shared)?;
+        let child = bundle.start()?;
+        folder
+            .appears(COMES_UP)
+            .with_context(|| format!("starting {} by runc", actor.name))?;
+        folder.keep_to(&cpu_numbers(actor.cpus)?);
+        for limit in &actor.limits {
+            folder.limit(limit, words)?;
+        }
+        Ok(Workload {
+            child,
+            bundle: Some(bundle),
             folder,
             record,
         })
@@ -201,7 +243,7 @@ impl Stage {
     /// remembers of one scenario is not taken for another.
     fn home_name(&self, home: Home, number: usize, name: &str) -> String {
         match home {
-            Home::Container => format!(
+            Home::Container | Home::Runc => format!(
                 "{:016x}{:016x}{:016x}{:016x}",
                 std::process::id(),
                 self.played,
@@ -221,6 +263,7 @@ impl Drop for Stage {
 
 struct Workload {
     child: Child,
+    bundle: Option<Bundle>,
     folder: Folder,
     record: PathBuf,
 }

@@ -57,6 +57,7 @@ impl Watch {
         let stdout = child.stdout.take().context("its output is a pipe")?;
         let (sender, windows) = channel();
         std::thread::spawn(move || follow(stdout, &sender));
+        // From here on it ends with this value.
         let watch = Watch { child, windows };
         match watch.windows.recv_timeout(PATIENCE) {
             Ok(first) => first?,

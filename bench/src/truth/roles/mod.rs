@@ -2,9 +2,11 @@
 //!
 //! To add a role: a file with its arguments and a `play`, and a line in [`Role`].
 
+mod cache;
 mod cpu;
 mod memory;
 mod network;
+mod ordinary;
 mod packets;
 
 use super::part::Part;
@@ -38,6 +40,16 @@ pub(crate) enum Role {
     Packets(packets::Packets),
     /// Requests of so many rounds at a steady rate, which feel what softirqs take
     Count(packets::Count),
+    /// Goes through memory in no order and times it
+    Chase(cache::Chase),
+    /// Writes through memory without a rest
+    Overwrite(cache::Overwrite),
+    /// Writes to a file through the page cache
+    Log(ordinary::Log),
+    /// Reads a file from the page cache
+    Serve(ordinary::Serve),
+    /// Talks over the loopback device
+    Chat(ordinary::Chat),
     /// Does nothing
     Sleep,
 }
@@ -58,6 +70,11 @@ impl Role {
             Role::Transfer(role) => role.play(part)?,
             Role::Packets(role) => role.play(part)?,
             Role::Count(role) => role.play(part),
+            Role::Chase(role) => role.play(part)?,
+            Role::Overwrite(role) => role.play(part)?,
+            Role::Log(role) => role.play(part)?,
+            Role::Serve(role) => role.play(part)?,
+            Role::Chat(role) => role.play(part)?,
             Role::Sleep => while part.next_span().map(super::clock::sleep_until).is_some() {},
         }
         Ok(())
@@ -67,11 +84,11 @@ impl Role {
 pub(crate) use cpu::burn;
 pub(super) use network::far_end;
 
-/// `50ms`, `2s`, `300us`, for the arguments of roles.
+/// `50ms`, `2s`, `300us`, `30m`, for the arguments of roles.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let at = text
         .find(|c: char| c.is_ascii_alphabetic())
-        .ok_or_else(|| format!("{text:?} has no unit: us, ms or s"))?;
+        .ok_or_else(|| format!("{text:?} has no unit: us, ms, s or m"))?;
     let (number, unit) = text.split_at(at);
     let number: f64 = number
         .parse()
@@ -80,7 +97,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "us" => number / 1e6,
         "ms" => number / 1e3,
         "s" => number,
-        _ => return Err(format!("{unit:?} is no unit: us, ms or s")),
+        "m" => number * 60.0,
+        _ => return Err(format!("{unit:?} is no unit: us, ms, s or m")),
     };
     Duration::try_from_secs_f64(seconds).map_err(|error| format!("{text:?}: {error}"))
 }

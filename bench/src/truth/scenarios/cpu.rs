@@ -68,6 +68,7 @@ fn steady() -> Vec<Scenario> {
             .with(web())
             .with(cache())
             .with(batch("spin --threads 3"))
+            .in_runc()
             .in_subset(),
         // The victim waits longer than a time slice at once, so that both run as their weights say.
         cpu(
@@ -119,7 +120,8 @@ fn steady() -> Vec<Scenario> {
         .with(web())
         .with(Actor::new("api", "tick --work 6ms --every 50ms"))
         .with(cache())
-        .with(batch("spin --threads 2")),
+        .with(batch("spin --threads 2"))
+        .in_runc(),
         cpu("cpu-fork-storm", by_batch())
             .with(web())
             .with(cache())
@@ -231,6 +233,7 @@ fn hosts_and_limits() -> Vec<Scenario> {
                     .at(Home::Service)
                     .disturbing(),
             )
+            .in_runc()
             .in_subset(),
         cpu("cpu-host-service-bursts", by_backup())
             .with(web())
@@ -264,18 +267,21 @@ fn hosts_and_limits() -> Vec<Scenario> {
         .with(Actor::new("light", "tick --work 1ms --every 20ms")),
         cpu(
             "cpu-own-quota-and-neighbour",
-            by_batch()
-                .also(
-                    "web",
-                    Resource::Cpu,
-                    Cause::Limit("cpu.max"),
-                    &[("web", Some(1.0))],
-                )
-                .felt(Felt::Anything),
+            by_batch().also(
+                "api",
+                Resource::Cpu,
+                Cause::Limit("cpu.max"),
+                &[("api", Some(1.0))],
+            ),
         )
-        .with(Actor::new("web", "tick --work 12ms --every 40ms").limit(Limit::CpuMax(0.2)))
+        .with(web())
         .with(cache())
-        .with(batch("spin --threads 2").limit(Limit::CpuShares(4096))),
+        .with(
+            Actor::new("api", "spin")
+                .on(Cpus::Second)
+                .limit(Limit::CpuMax(0.2)),
+        )
+        .with(batch("spin --threads 2")),
     ]
 }
 
@@ -286,6 +292,7 @@ fn nobody() -> Vec<Scenario> {
             .with(web())
             .with(cache())
             .with(batch("spin --threads 3").on(Cpus::Second))
+            .in_runc()
             .in_subset(),
         cpu("cpu-idle-host", Label::nobody("web"))
             .with(Actor::new("web", "tick --work 1ms --every 40ms").on(Cpus::Both))

@@ -1,9 +1,13 @@
 //! The labelled scenarios, a file a resource.
 
+mod cache;
 mod cpu;
 mod interrupts;
 mod memory;
 mod network;
+mod ordinary;
+
+pub(super) use ordinary::mixed_load;
 
 use super::scenario::Scenario;
 
@@ -14,6 +18,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend(memory::scenarios());
     all.extend(network::scenarios());
     all.extend(interrupts::scenarios());
+    all.extend(cache::scenarios());
     all
 }
 
@@ -30,5 +35,6 @@ mod tests {
         for scenario in &all {
             scenario.check().unwrap();
         }
+        super::mixed_load(60.0).check().unwrap();
     }
 }

@@ -326,3 +326,6 @@ impl Score<'_> {
             .any(|window| window.covered.iter().any(|covered| covered == resource))
     }
 }
+
+#[cfg(test)]
+mod tests;
