@@ -5,7 +5,8 @@ use super::containers::Bundle;
 use super::homes::{Folder, Homes, cpu_numbers, filled};
 use super::meter::{self, Record};
 use super::scenario::{Home, Limit, Prop, Scenario};
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use dunnage_profiler::stop::Stop;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -67,6 +68,7 @@ pub(super) struct Stage {
     records: PathBuf,
     program: PathBuf,
     played: usize,
+    stop: Stop,
 }
 
 impl Stage {
@@ -80,6 +82,8 @@ impl Stage {
             records,
             program: std::env::current_exe().context("finding this binary")?,
             played: 0,
+            // A bench that is interrupted takes its cgroups away all the same.
+            stop: Stop::on_signals().context("listening to signals")?,
         })
     }
 
@@ -108,6 +112,7 @@ impl Stage {
         let mut next = began;
         while next <= end {
             clock::sleep_until(next);
+            ensure!(!self.stop.is_raised(), "interrupted");
             looks.push(look(&workloads));
             next += clock::from_seconds(LOOK);
         }
