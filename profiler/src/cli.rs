@@ -96,7 +96,7 @@ pub(crate) enum Command {
     Top,
     /// Show what each party used
     Ps(PsArgs),
-    /// Name who takes CPU time from whom, and clear who does not
+    /// Name who harms whom through which resource, and clear who does not
     Blame(BlameArgs),
     /// Say what limits one container, resource by resource, with the metric that decided
     ///

@@ -1,4 +1,4 @@
-//! `dunnage blame`: who takes CPU time from whom.
+//! `dunnage blame`: who harms whom.
 
 use super::output::{local_time, nanos, page, print_json, print_text, say_interrupted};
 use super::session::{Judged, Session};
