@@ -14,7 +14,7 @@ use dunnage_model::gap::Gap;
 use dunnage_model::party::Party;
 use dunnage_model::run::{Circumstances, RunLoss, RunVerdict};
 use dunnage_model::units::{Bytes, Nanos};
-use dunnage_model::usage::{Blamed, PartyUse, PartyWait, WindowUse};
+use dunnage_model::usage::{PartyUse, PartyWait, WindowUse};
 use dunnage_model::verdict::{Cause, Coverage, Judgement, Resource, Verdict};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -193,15 +193,11 @@ impl Tally {
     }
 
     fn add_disk(&mut self, window: &WindowUse, place: usize, party: &PartyUse) {
-        let rows: Vec<&Blamed> = window
-            .stalls
-            .disk
-            .iter()
-            .flatten()
-            .map(|row| &row.blamed)
-            .filter(|blamed| blamed.party == place)
-            .collect();
-        let waited: f64 = rows.iter().map(|blamed| blamed.wait.seconds()).sum();
+        let rows = || {
+            let all = window.stalls.disk.iter().flatten();
+            all.filter(|row| row.blamed.party == place)
+        };
+        let waited: f64 = rows().map(|row| row.blamed.wait.seconds()).sum();
         if waited <= 0.0 {
             return;
         }
@@ -214,14 +210,20 @@ impl Tally {
         };
         let scale = stalled / waited;
         let loss = self.losses.entry(Resource::Disk).or_default();
-        for blamed in rows {
+        for row in rows() {
+            let blamed = &row.blamed;
+            let foreign = blamed.wait.since(blamed.own).seconds();
+            // A device that does several things at once costs less than the wait behind others: what
+            // the requests would have taken alone is no loss.
+            let lost = blamed.wait.since(blamed.own.max(row.needed)).seconds();
+            let part = if foreign > 0.0 { lost / foreign } else { 0.0 };
             for (culprit, time) in &blamed.blame {
                 if let Some(culprit) = window.parties.get(*culprit) {
-                    loss.add(&culprit.party, time.seconds() * scale);
+                    loss.add(&culprit.party, time.seconds() * part * scale);
                 }
             }
-            loss.unexplained += blamed.unexplained.seconds() * scale;
-            loss.own += blamed.own.seconds() * scale;
+            loss.unexplained += blamed.unexplained.seconds() * part * scale;
+            loss.own += (blamed.wait.seconds() - lost) * scale;
         }
     }
 

@@ -165,9 +165,9 @@ fn interrupts_for_others_are_lost_time() {
     assert_eq!(losses(&[window])[0].lost, seconds(0.75));
 }
 
-#[test]
-fn disk_counts_for_as_long_as_the_run_stood_still() {
-    let stall = DiskStall {
+/// Forty request-seconds, three quarters of them behind batch.
+fn disk_stall() -> DiskStall {
+    DiskStall {
         device: "vda".into(),
         blamed: blamed(40.0, 10.0, 30.0),
         shared: Nanos::ZERO,
@@ -176,9 +176,13 @@ fn disk_counts_for_as_long_as_the_run_stood_still() {
         occupied: Nanos::ZERO,
         bytes: Bytes(1),
         requests: 1,
-    };
+    }
+}
+
+#[test]
+fn disk_counts_for_as_long_as_the_run_stood_still() {
     let mut busy = window(8.0, Some(vec![]));
-    busy.stalls.disk = Some(vec![stall]);
+    busy.stalls.disk = Some(vec![disk_stall()]);
     // Forty request-seconds beside each other, and no task stood still: nothing was lost.
     busy.parties[RUN].pressure.io_some = Some(0.0);
     assert!(losses(&[busy.clone()]).is_empty());
