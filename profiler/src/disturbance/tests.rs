@@ -4,7 +4,7 @@ use super::*;
 use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host, InterruptKind, OwnerCpu};
 use dunnage_model::party::PartyKind;
 use dunnage_model::usage::{
-    CpuClaim, CpuUse, DiskStall, Interruption, Interrupts, PressureUse, Stalls,
+    Blamed, CpuClaim, CpuUse, DiskStall, Interruption, Interrupts, PressureUse, Stalls,
 };
 use dunnage_model::verdict::Culprit;
 use proptest::prelude::*;
