@@ -52,33 +52,34 @@ INLINE u32 index_of(u64 key, const struct name *name)
     return UNKNOWN;
 }
 
-/* Adds to the cell of `key` in the table of time taken, or in that of work done. */
-#define ADD(table, size, key, time)                                                   \
-    do {                                                                              \
-        u32 start_ = (u32)(((key) * 0x9E3779B97F4A7C15ULL) >> 32);                    \
-        u32 i_ = 0;                                                                   \
-        for (; i_ < 8; i_++) {                                                        \
-            u32 at_ = (start_ + i_) & ((size) - 1);                                   \
-            struct cell *cell_ = bpf_map_lookup_elem(&table, &at_);                   \
-            if (!cell_)                                                               \
-                break;                                                                \
-            u64 seen_ = *(volatile u64 *)&cell_->key;                                 \
-            if (seen_ == 0)                                                           \
-                seen_ = __sync_val_compare_and_swap(&cell_->key, 0, (key));           \
-            if (seen_ == 0 || seen_ == (key)) {                                       \
-                __sync_fetch_and_add(&cell_->time, (time));                           \
-                break;                                                                \
-            }                                                                         \
-        }                                                                             \
-        if (i_ == 8)                                                                  \
-            cpu->lost++;                                                              \
-    } while (0)
+/* Finds the cell of `key` in a table of `mask` + 1 cells, or gives it one. Both hold the CPU in the key,
+ * so that no two CPUs write one cell. */
+INLINE struct cell *cell_of(void *table, u32 mask, u64 key)
+{
+    u32 start = (u32)((key * 0x9E3779B97F4A7C15ULL) >> 32);
+    for (u32 i = 0; i < 8; i++) {
+        u32 at = (start + i) & mask;
+        struct cell *cell = bpf_map_lookup_elem(table, &at);
+        if (!cell)
+            return 0;
+        u64 seen = *(volatile u64 *)&cell->key;
+        if (seen == 0)
+            seen = __sync_val_compare_and_swap(&cell->key, 0, key);
+        if (seen == 0 || seen == key)
+            return cell;
+    }
+    return 0;
+}
 
 /* Time of the kernel thread that runs on this CPU was for `owner`. */
 INLINE void add_work(struct cpu *cpu, u32 id, u32 owner, u64 time)
 {
-    u64 key = (u64)owner << 32 | id;
-    ADD(worked, WORKED, key, time);
+    struct cell *cell = cell_of(&worked, WORKED - 1, (u64)owner << 32 | id);
+    /* A softirq may come between. */
+    if (cell)
+        __sync_fetch_and_add(&cell->time, time);
+    else
+        cpu->lost++;
 }
 
 /* Whose task runs now. The answer is kept until another task, or the same in another cgroup, runs. */
@@ -108,8 +109,12 @@ GLOBAL int charge(u32 id, u32 kind, u32 owner, u64 time)
     if (!cpu || !time)
         return 0;
     u32 victim = victim_of(cpu);
-    u64 key = CELL_USED | (u64)kind << 48 | (u64)victim << 24 | owner;
-    ADD(taken, TAKEN, key, time);
+    u64 key = CELL_USED | (u64)(id & 0x1fff) << 50 | (u64)kind << 48 | (u64)victim << 24 | owner;
+    struct cell *cell = cell_of(&taken, taken_mask, key);
+    if (cell)
+        cell->time += time;
+    else
+        cpu->lost++;
     if (victim == KERNEL) {
         cpu->from_threads += time;
         if (owner >= RESERVED)

@@ -106,16 +106,19 @@ impl Interrupts {
         let host_space = host_space
             .and_then(|inode| u32::try_from(inode).ok())
             .unwrap_or(0);
+        let cells = tables::taken_cells(context.cpus);
         let mut ebpf = context
             .loader()
             .override_global("host_space", &host_space, true)
+            .override_global("taken_mask", &(cells - 1), true)
             .map_max_entries("cpus", context.cpus)
+            .map_max_entries("taken", cells)
             .load(OBJECT)
             .map_err(|e| InterruptsError::Load(Box::new(e)))?;
         let cpus = mapped(&ebpf, "cpus", context.cpus as usize, cpu::WORDS)?;
         let keys = mapped(&ebpf, "keys", tables::OWNERS, 1)?;
         let names = mapped(&ebpf, "names", tables::OWNERS, tables::NAME_WORDS)?;
-        let taken = mapped(&ebpf, "taken", tables::TAKEN, tables::CELL_WORDS)?;
+        let taken = mapped(&ebpf, "taken", cells as usize, tables::CELL_WORDS)?;
         let worked = mapped(&ebpf, "worked", tables::WORKED, tables::CELL_WORDS)?;
         let mut notices = Vec::new();
         // Those that name come first, so that what is measured has a name from the first one on.
@@ -186,14 +189,11 @@ impl Source for Interrupts {
         let mut window = InterruptWindow::default();
         let mut named = BTreeMap::new();
         for (key, time) in self.taken.take() {
-            let Some(Taken {
+            let Taken {
                 kind,
                 victim,
                 culprit,
-            }) = Taken::of_key(key)
-            else {
-                continue;
-            };
+            } = Taken::of_key(key);
             let owner = self.owner(victim);
             let worked_for = self.owner(culprit).unwrap_or(Owner::Kernel);
             named.extend(owner.map(|owner| (victim, owner)));

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
  *
- * The tables of interrupts.bpf.c, less than 700 KiB in all. tables.rs repeats what user space reads.
+ * The tables of interrupts.bpf.c, less than 1.5 MiB in all. tables.rs repeats what user space reads.
  */
 #ifndef DUNNAGE_INTERRUPTS_TABLES_H
 #define DUNNAGE_INTERRUPTS_TABLES_H
 
 #define OWNERS 4096  /* all sizes are powers of two */
-#define TAKEN 16384  /* cells of time taken: kind, victim, owner */
 #define WORKED 4096  /* cells of work done: owner, CPU */
 #define WORKERS 256  /* workers that are followed at once */
 #define SPACES 1024  /* network namespaces that are known at once */
 #define PACKETS 4096 /* packets on loopback that are known at once; a backlog holds 1,000 */
+
+/* Set by user space before loading: cells of time taken (CPU, kind, victim, owner), a power of two, - 1. */
+volatile const u32 taken_mask = 4095;
 
 /* Owners that are no cgroup, as indexes. */
 #define IDLE 0
@@ -75,7 +77,7 @@ struct known {
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct cpu); } cpus SEC(".maps");
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, OWNERS); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, u64); } keys SEC(".maps");
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, OWNERS); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct name); } names SEC(".maps");
-struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, TAKEN); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct cell); } taken SEC(".maps");
+struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 4096); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct cell); } taken SEC(".maps");
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, WORKED); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct cell); } worked SEC(".maps");
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, WORKERS); MAP_TYPE(key, u32); MAP_TYPE(value, struct worker); } workers SEC(".maps");
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, SPACES); MAP_TYPE(key, u32); MAP_TYPE(value, struct known); } spaces SEC(".maps");

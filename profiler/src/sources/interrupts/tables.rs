@@ -5,12 +5,19 @@ use crate::sys::MappedArray;
 use dunnage_model::observation::InterruptKind;
 
 pub(super) const OWNERS: usize = 4096;
-pub(super) const TAKEN: usize = 16_384;
 pub(super) const WORKED: usize = 4096;
 /// `struct name`.
 pub(super) const NAME_WORDS: usize = 2;
 /// `struct cell`: key, time.
 pub(super) const CELL_WORDS: usize = 2;
+
+/// Cells of time taken for so many CPUs: a power of two, at most 1 MiB in all. On one CPU some ten parties
+/// run at a time, for a few others.
+pub(super) fn taken_cells(cpus: u32) -> u32 {
+    cpus.saturating_mul(512)
+        .clamp(4096, 65_536)
+        .next_power_of_two()
+}
 
 pub(super) const IDLE: u32 = 0;
 pub(super) const UNKNOWN: u32 = 1;
@@ -34,21 +41,20 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// 1 in the highest bit, then kind, victim and culprit.
-    pub(super) fn of_key(key: u64) -> Option<Taken> {
+    /// 1 in the highest bit, then the CPU, kind, victim and culprit.
+    pub(super) fn of_key(key: u64) -> Taken {
         let index = |shift: u32| u32::try_from(key >> shift & 0xff_ffff).unwrap_or(UNKNOWN);
-        let kind = match key >> 48 & 0x7fff {
+        let kind = match key >> 48 & 3 {
             0 => InterruptKind::Irq,
             1 => InterruptKind::NetworkSoftirq,
             2 => InterruptKind::BlockSoftirq,
-            3 => InterruptKind::OtherSoftirq,
-            _ => return None,
+            _ => InterruptKind::OtherSoftirq,
         };
-        Some(Taken {
+        Taken {
             kind,
             victim: index(24),
             culprit: index(0),
-        })
+        }
     }
 }
 
@@ -108,17 +114,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn there_is_room_for_many_cpus() {
+        assert_eq!(taken_cells(1), 4096);
+        assert_eq!(taken_cells(48), 32_768);
+        assert_eq!(taken_cells(u32::MAX), 65_536);
+    }
+
+    #[test]
     fn keys_of_cells_are_read_as_the_program_writes_them() {
-        let key = 1 << 63 | 2 << 48 | 4095 << 24 | 17;
+        let key = 1 << 63 | 77 << 50 | 2 << 48 | 4095 << 24 | 17;
         let taken = Taken {
             kind: InterruptKind::BlockSoftirq,
             victim: 4095,
             culprit: 17,
         };
-        assert_eq!(Taken::of_key(key), Some(taken));
-        let nothing = Taken::of_key(1 << 63).unwrap();
+        assert_eq!(Taken::of_key(key), taken);
+        let nothing = Taken::of_key(1 << 63);
         assert_eq!((nothing.kind, nothing.victim), (InterruptKind::Irq, IDLE));
-        assert_eq!(Taken::of_key(1 << 63 | 9 << 48), None);
         let worked = Worked { index: 9, cpu: 3 };
         assert_eq!(Worked::of_key(9 << 32 | 3), worked);
     }

@@ -100,24 +100,28 @@ fn losses(
 fn cases(window: &WindowUse, resource: Resource, victim: usize, loss: &Loss) -> Vec<Accusation> {
     let seconds = window.length.seconds();
     let got = got(window, victim, loss);
-    let case = |cause, culprits: Vec<(usize, f64)>| Accusation {
+    let case = |cause, culprits: Vec<(usize, f64)>, unexplained: f64| Accusation {
         victim,
         resource,
         cause,
         culprits,
-        unexplained: 0.0,
+        unexplained,
         got,
         trust: thresholds::TRUST,
         facts: facts(loss),
     };
     let kind = |party: usize| window.parties[party].party.kind;
+    let worth_naming = thresholds::WORTH_NAMING * loss.all;
     let mut cases = Vec::new();
     for cause in [Cause::Neighbour, Cause::Host] {
         let others = loss
             .others
             .iter()
             .filter(|(party, _)| cause_by(kind(*party)) == cause);
-        let mut culprits: Vec<(usize, f64)> = others.copied().collect();
+        let (mut culprits, few): (Vec<(usize, f64)>, Vec<_>) = others
+            .copied()
+            .partition(|(_, seconds)| *seconds >= worth_naming);
+        let unexplained: f64 = few.iter().map(|(_, seconds)| seconds).sum();
         let kernel = loss.kernel;
         if cause == Cause::Host && thresholds::KERNEL.passed(kernel, got, seconds) {
             let own = window
@@ -126,11 +130,13 @@ fn cases(window: &WindowUse, resource: Resource, victim: usize, loss: &Loss) -> 
                 .position(|p| p.party.kind == PartyKind::Kernel);
             culprits.extend(own.map(|own| (own, kernel)));
         }
-        cases.push(case(cause, culprits));
+        cases.push(case(cause, culprits, unexplained));
     }
-    cases.retain(|case| thresholds::OTHERS.passed(case.harm(), got, seconds));
+    cases.retain(|case| {
+        !case.culprits.is_empty() && thresholds::OTHERS.passed(case.harm(), got, seconds)
+    });
     if cases.is_empty() && thresholds::ITSELF.passed(loss.own, got, seconds) {
-        cases.push(case(Cause::Itself, vec![(victim, loss.own)]));
+        cases.push(case(Cause::Itself, vec![(victim, loss.own)], 0.0));
     }
     cases
 }

@@ -184,6 +184,20 @@ fn a_flood_on_the_victims_cpu_is_the_senders_doing() {
 }
 
 #[test]
+fn many_with_a_packet_each_are_not_named() {
+    let mut window = window();
+    taken(
+        &mut window,
+        NetworkSoftirq,
+        WEB,
+        &[(BATCH, 1.0), (CACHE, 0.01)],
+    );
+    let verdicts = network(&window).verdicts;
+    assert_eq!(verdicts[0].culprits.len(), 1);
+    assert!((verdicts[0].unexplained - 0.01 / 1.01).abs() < 1e-9);
+}
+
+#[test]
 fn completions_of_a_neighbours_requests_cost_cpu_time() {
     let mut window = window();
     taken(&mut window, BlockSoftirq, WEB, &[(BATCH, 0.3)]);

@@ -38,6 +38,9 @@ pub(super) const STEAL: Bar = Bar {
 /// Less than this in seconds is a handful of ticks or of softirqs, whatever the length of the window.
 pub(super) const LEAST_HARM: f64 = 0.020;
 
+/// Whoever took less than this part of a loss is not named for it: everybody sends a packet now and then.
+pub(super) const WORTH_NAMING: f64 = 0.02;
+
 /// A party looks guilty when the kernel worked for it for this part of the window.
 pub(super) const LOOKS_GUILTY: f64 = 0.02;
 
