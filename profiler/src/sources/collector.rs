@@ -1,6 +1,6 @@
 //! Takes one window after another from all sources.
 
-use super::cgroup::{CgroupError, CgroupReader, Controller, Want};
+use super::cgroup::{CgroupError, CgroupReader, Controller, IO_LOST, Want};
 use super::chain;
 use super::lifecycle::{Lifecycle, Registry, V1Hierarchy};
 use super::machine::MachineReader;
@@ -43,6 +43,7 @@ pub struct CollectorOptions {
     /// Load the eBPF sources.
     pub ebpf: bool,
     /// Watch the resources other than run queues too: what `blame` judges and `ps` does not show.
+    /// Without it, block devices alone are watched where `want` asks for their use.
     pub resources: bool,
     /// What the exact accounting may cost: a share of the machine's CPU time, 0 to 1.
     pub cpu_budget: f64,
@@ -149,7 +150,7 @@ impl Collector {
                 .notices
                 .push(Gap::new("names of short-lived cgroups", chain(&error))),
         }
-        if options.resources {
+        if options.resources || options.want.io {
             let context = Context {
                 root,
                 mounts: self.cgroups.mounts(),
@@ -159,7 +160,7 @@ impl Collector {
                 v1_cpu: u32::from(v1_cpu),
                 v2_absent: u32::from(sched.v2_absent),
             };
-            self.resources = Resources::open(&context, &mut self.notices);
+            self.resources = Resources::open(&context, !options.resources, &mut self.notices);
         }
         let unified = self.cgroups.mounts().of(Controller::Unified);
         if options.want.network
@@ -258,6 +259,10 @@ impl Collector {
         self.note_shortages(&resources, &machine);
         let (cgroups, cgroup_gaps) = self.read_cgroups(sched.as_ref());
         gaps.extend(cgroup_gaps);
+        if resources.disk.is_some() {
+            // The block layer's events tell it.
+            gaps.retain(|gap| gap.what != IO_LOST);
+        }
         self.registry
             .learn(&cgroups, self.lifecycle.is_none(), monotonic);
         if let Some(sched) = &mut sched {

@@ -69,6 +69,9 @@ pub(super) struct Entry {
     pub(super) open: fn(&Context<'_>) -> Opened,
 }
 
+/// Tells what parties used too, and not only what they lost.
+const BLOCK_DEVICES: &str = "waits for block devices, and whose bytes those are";
+
 /// Every source.
 pub(super) const SOURCES: &[Entry] = &[
     Entry {
@@ -77,7 +80,7 @@ pub(super) const SOURCES: &[Entry] = &[
         open: super::memory::open,
     },
     Entry {
-        what: "waits for block devices, and whose bytes those are",
+        what: BLOCK_DEVICES,
         instead: "bytes come from blkio or io.stat, and nobody is accused for a disk",
         open: |context| Ok(Box::new(Disk::open(context)?)),
     },
@@ -105,10 +108,18 @@ pub(crate) struct Resources {
 }
 
 impl Resources {
-    /// Opens all that this host allows; what it does not is told in `notices`.
-    pub(crate) fn open(context: &Context<'_>, notices: &mut Vec<Gap>) -> Resources {
+    /// Opens all that this host allows, or with `use_alone` those that tell what parties used; what
+    /// cannot be opened is told in `notices`.
+    pub(crate) fn open(
+        context: &Context<'_>,
+        use_alone: bool,
+        notices: &mut Vec<Gap>,
+    ) -> Resources {
         let mut resources = Resources::default();
-        for entry in SOURCES {
+        for entry in SOURCES
+            .iter()
+            .filter(|entry| entry.what == BLOCK_DEVICES || !use_alone)
+        {
             match (entry.open)(context) {
                 Ok(source) => {
                     notices.extend(source.notices());

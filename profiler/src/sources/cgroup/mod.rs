@@ -60,6 +60,9 @@ const IO_FILES: [IoFiles; 3] = [
 
 type IoFiles = (&'static str, &'static str);
 
+/// What is said to be lost where no file counts block I/O.
+pub(crate) const IO_LOST: &str = "cgroup block I/O";
+
 /// Since Linux 6.10 blk-throttle starts with the first limit on a disk.
 const IO_SILENT: &str = "this kernel counts it in version 1 cgroups only on disks with a \
     blkio.throttle limit or the bfq scheduler: set one of them, or boot with cgroup v2";
@@ -257,7 +260,7 @@ impl CgroupReader {
         let mut gaps = self.namespaces.gaps();
         gaps.extend(self.cut.map(|why| Gap::new("cgroups", why)));
         if want.io && self.io_files.is_none() && self.mounts.of(Controller::Blkio).is_some() {
-            gaps.push(Gap::new("cgroup block I/O", IO_SILENT));
+            gaps.push(Gap::new(IO_LOST, IO_SILENT));
         }
         gaps.extend(denied.map(|name| {
             Gap::new(

@@ -21,13 +21,7 @@ pub(super) fn rows(observation: &Observation, tree: &Tree<'_>, books: &mut Books
     let resources = &observation.resources;
     Stalls {
         disk: resources.disk.as_ref().map(|window| {
-            let name = |device| {
-                let told = window.devices.iter().find(|(number, _)| *number == device);
-                told.map_or_else(
-                    || super::disk::name(observation, device),
-                    |(_, name)| Arc::clone(name),
-                )
-            };
+            let name = |device| super::disk::name(observation, device);
             disk::rows(
                 window,
                 &name,
@@ -53,14 +47,14 @@ pub(super) fn rows(observation: &Observation, tree: &Tree<'_>, books: &mut Books
 }
 
 /// From owners to accounts, for one source.
-struct Accounts<'b, 'l, 't, 'o> {
+pub(super) struct Accounts<'b, 'l, 't, 'o> {
     names: BTreeMap<Owner, &'t Arc<str>>,
     tree: &'t Tree<'o>,
     books: &'b mut Books<'l>,
 }
 
 impl<'b, 'l, 't, 'o> Accounts<'b, 'l, 't, 'o> {
-    fn new(
+    pub(super) fn new(
         names: &'t [(Owner, Arc<str>)],
         tree: &'t Tree<'o>,
         books: &'b mut Books<'l>,
@@ -73,7 +67,7 @@ impl<'b, 'l, 't, 'o> Accounts<'b, 'l, 't, 'o> {
     }
 
     /// The account of `owner`.
-    fn of(&mut self, owner: Owner) -> usize {
+    pub(super) fn of(&mut self, owner: Owner) -> usize {
         let name = self.names.get(&owner).map(|name| &***name);
         self.books.account_of(owner, name, self.tree)
     }
