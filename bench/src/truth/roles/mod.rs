@@ -4,6 +4,7 @@
 
 mod cache;
 mod cpu;
+mod disk;
 mod memory;
 mod network;
 mod ordinary;
@@ -24,6 +25,8 @@ pub(crate) enum Role {
     Burst(cpu::Burst),
     /// Processes that live for a moment, one after the other
     Fork(cpu::Fork),
+    /// Requests to a disk; measures how long each one takes
+    Disk(disk::Disk),
     /// Reads a file that stays in memory where there is room; measures how long that takes
     Reread(memory::Reread),
     /// Reads a file that is longer than what there is of memory
@@ -62,6 +65,7 @@ impl Role {
             Role::Spin(role) => role.play(part),
             Role::Burst(role) => role.play(part),
             Role::Fork(role) => role.play(part)?,
+            Role::Disk(role) => role.play(part)?,
             Role::Reread(role) => role.play(part)?,
             Role::Stream(role) => role.play(part)?,
             Role::Fill(role) => role.play(part),

@@ -2,6 +2,7 @@
 
 mod cache;
 mod cpu;
+mod disk;
 mod interrupts;
 mod memory;
 mod network;
@@ -15,6 +16,7 @@ use super::scenario::Scenario;
 pub(crate) fn all() -> Vec<Scenario> {
     let mut all = Vec::new();
     all.extend(cpu::scenarios());
+    all.extend(disk::scenarios());
     all.extend(memory::scenarios());
     all.extend(network::scenarios());
     all.extend(interrupts::scenarios());

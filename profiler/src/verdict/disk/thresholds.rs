@@ -21,7 +21,7 @@ pub(super) struct Loss {
 /// What a request takes alone is known to some 10 % where it was seen, and less well where it was
 /// not: below a fifth nobody can tell.
 pub(super) const OTHERS: Bar = Bar {
-    of_window: 0.005,
+    of_window: 0.02,
     of_want: 0.2,
 };
 
@@ -32,8 +32,9 @@ pub(super) const KERNEL: Bar = Bar {
     of_want: 0.4,
 };
 
-/// Harm below this is a handful of slow requests, whatever the length of the window.
-const LEAST_HARM: f64 = 0.020;
+/// Harm below this is a handful of slow requests, whatever the length of the window: a virtual disk
+/// that stops for 50 ms stops for all, and whoever has most outstanding then looks guilty.
+const LEAST_HARM: f64 = 0.050;
 
 /// A culprit had this many times the victim's part of the device while the victim waited. Two readers
 /// with the same number of requests outstanding differ by some 10 %.
