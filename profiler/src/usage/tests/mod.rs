@@ -1,6 +1,7 @@
 //! Hand-made windows, one a rule.
 
 mod interrupts;
+mod link;
 mod property;
 
 use super::*;
