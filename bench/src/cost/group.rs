@@ -39,6 +39,11 @@ impl Group {
             fs::create_dir(&folder)
                 .with_context(|| format!("making the cgroup {}", folder.display()))?;
             copy_cpuset(&root, &folder);
+            // Version 1 allows no realtime thread without a budget, and Rezolus has some.
+            let budget = folder.join("cpu.rt_runtime_us");
+            if budget.exists() {
+                let _ = fs::write(budget, "500000");
+            }
             group.folders.push(folder);
         }
         // The shell moves itself, so that nothing is started outside.

@@ -62,7 +62,7 @@ pub(crate) const PEERS: [Peer; 6] = [
     Peer {
         name: "rezolus",
         how: "the agent with every sampler; read once",
-        page: Some("/metrics"),
+        page: Some("/metrics/binary"),
         wants_engine: false,
         words: rezolus,
     },
@@ -127,11 +127,15 @@ fn below(place: &Place<'_>) -> anyhow::Result<Vec<String>> {
     let program = installed("below")?;
     let file = place.scratch.join("below.conf");
     let folder = text(place.scratch);
-    fs::write(
-        &file,
-        format!("log_dir = '{folder}'\nstore_dir = '{folder}'\n"),
-    )
-    .with_context(|| format!("writing {}", file.display()))?;
+    // Where version 2 is not the only hierarchy it has a folder of its own.
+    let unified = Path::new("/sys/fs/cgroup/unified");
+    let cgroups = match unified.is_dir() {
+        true => text(unified),
+        false => "/sys/fs/cgroup".to_owned(),
+    };
+    let settings =
+        format!("log_dir = '{folder}'\nstore_dir = '{folder}'\ncgroup_root = '{cgroups}'\n");
+    fs::write(&file, settings).with_context(|| format!("writing {}", file.display()))?;
     let mut words = vec![text(&program), "--config".to_owned(), text(&file)];
     words.extend(["record", "--interval-s", "1"].map(str::to_owned));
     Ok(words)
