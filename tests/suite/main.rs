@@ -20,6 +20,7 @@ mod hostile;
 mod interrupts;
 mod kernels;
 mod layouts;
+mod memory;
 mod network;
 mod privileges;
 mod run;

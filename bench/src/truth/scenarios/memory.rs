@@ -62,7 +62,7 @@ fn in_a_shared_limit() -> Vec<Scenario> {
         .with(web())
         .with(cache())
         .with(streamer("batch"))
-        .sharing(together(160))
+        .sharing(together(140))
         .in_subset(),
         memory(
             "memory-parent-grower",
@@ -75,7 +75,7 @@ fn in_a_shared_limit() -> Vec<Scenario> {
                 .on(Cpus::Second)
                 .disturbing(),
         )
-        .sharing(together(160)),
+        .sharing(together(140)),
         memory(
             "memory-parent-host-service",
             waits_itself(harmed(Cause::Host, &[("backup", Some(1.0))]), "backup"),
@@ -83,7 +83,7 @@ fn in_a_shared_limit() -> Vec<Scenario> {
         .with(web())
         .with(cache())
         .with(streamer("backup").at(Home::Service))
-        .sharing(together(160)),
+        .sharing(together(140)),
         memory(
             "memory-parent-two-streamers",
             waits_itself(
@@ -98,7 +98,7 @@ fn in_a_shared_limit() -> Vec<Scenario> {
         .with(cache())
         .with(streamer("batch"))
         .with(streamer("crawl"))
-        .sharing(together(192)),
+        .sharing(together(156)),
         memory(
             "memory-parent-bursts",
             waits_itself(neighbour(&[("batch", Some(1.0))]), "batch"),
@@ -106,7 +106,7 @@ fn in_a_shared_limit() -> Vec<Scenario> {
         .with(web())
         .with(cache())
         .with(streamer("batch").during(&[(0.0, 0.5), (1.7, 2.2), (3.4, 3.9)]))
-        .sharing(together(160)),
+        .sharing(together(140)),
         memory(
             "memory-parent-bystanders",
             waits_itself(neighbour(&[("batch", Some(1.0))]), "batch"),
@@ -118,7 +118,7 @@ fn in_a_shared_limit() -> Vec<Scenario> {
             &Actor::new("bystander", "fill --size 4m").on(Cpus::Second),
         )
         .with(streamer("batch"))
-        .sharing(together(224)),
+        .sharing(together(192)),
         memory(
             "memory-parent-equals",
             waits_itself(waits_itself(Label::nobody("web"), "web"), "crawl").felt(Felt::Anything),
@@ -126,7 +126,7 @@ fn in_a_shared_limit() -> Vec<Scenario> {
         .with(Actor::new("web", "stream --size 800m").disturbing())
         .with(cache())
         .with(streamer("crawl"))
-        .sharing(together(160)),
+        .sharing(together(140)),
     ]
 }
 

@@ -119,8 +119,13 @@ pub(super) fn advice(case: &Case, window: &WindowUse, limit: Option<&MemoryLimit
     };
     let party = &window.parties[culprit].party;
     let before = share(limit, culprit).map_or(Bytes(0), |share| share.used.since(share.grown));
-    let half = limit.bytes.map_or(Bytes(0), |bytes| Bytes(bytes.0 / 2));
-    let most = if before.0 > 0 { before.min(half) } else { half };
+    // What it had before it grew; where that was nothing, a part that leaves room for others.
+    let there_is = limit.bytes.unwrap_or_default();
+    let most = if before.0 >= there_is.0 / 8 {
+        before.min(Bytes(there_is.0 / 2))
+    } else {
+        Bytes(there_is.0 / 4)
+    };
     format!(
         "give {} a memory limit of its own ({})",
         called(party),
