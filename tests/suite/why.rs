@@ -213,7 +213,7 @@ fn nothing_limits_who_wants_nothing_beside_a_hog() -> Result<()> {
 fn refused_forks_are_its_limit_on_tasks() -> Result<()> {
     let victim = Spec {
         tasks: Some(2),
-        ..Spec::new("dunnage-why-forks", "fork --every 20ms --for 60s").on(&both()?)
+        ..Spec::new("dunnage-why-forks", "fork --every 100ms --for 60s").on(&both()?)
     };
     ask_beside(&[victim], |why, quiet| {
         let cpu = resource(why, "cpu")?;

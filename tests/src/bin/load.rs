@@ -260,12 +260,13 @@ fn fork_storm(plan: &Plan) -> Result<String, String> {
                         .args(["spin", "--for", &work])
                         .stdout(std::process::Stdio::null())
                         .status();
-                    let count = if child.is_ok_and(|status| status.success()) {
-                        &born
+                    if child.is_ok_and(|status| status.success()) {
+                        born.fetch_add(1, Ordering::Relaxed);
                     } else {
-                        &failed
-                    };
-                    count.fetch_add(1, Ordering::Relaxed);
+                        // Who is refused tries again, and does not spin meanwhile.
+                        failed.fetch_add(1, Ordering::Relaxed);
+                        thread::sleep(plan.every);
+                    }
                 }
             });
         }

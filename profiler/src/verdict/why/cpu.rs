@@ -137,11 +137,13 @@ impl Facts {
     fn behind_whom(&self) -> (Limiter, Clue) {
         let room = self.allowed * self.seconds;
         let full = self.idle < bar::IDLE * room;
-        let busy_others = self.others >= bar::OTHERS_BUSY * room;
         let behind_others = match self.waited {
             Some(waited) if waited > 0.0 => 1.0 - self.behind_itself / waited,
             _ => 0.0,
         };
+        // Others may be busy while it waits behind its own threads nearly all the time.
+        let in_the_way = self.waited.is_none() || behind_others >= bar::OTHERS_BUSY;
+        let busy_others = self.others >= bar::OTHERS_BUSY * room && in_the_way;
         if self.accused || behind_others >= bar::MOST || (full && busy_others) {
             return (Limiter::Share, Clue::Others);
         }

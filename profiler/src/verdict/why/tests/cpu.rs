@@ -91,6 +91,18 @@ fn cases() -> Vec<(&'static str, Facts, Limiter, Clue)> {
             Clue::Threads,
         ),
         (
+            "misleading: others are busy, and it waits behind its own threads nine times as long",
+            Facts {
+                used: 30.0,
+                waited: Some(120.0),
+                behind_itself: 109.0,
+                others: 9.5,
+                ..FULL
+            },
+            Machine,
+            Clue::Threads,
+        ),
+        (
             "game d: neither rises, on a machine that others fill",
             Facts {
                 used: 3.0,
