@@ -68,7 +68,6 @@ fn steady() -> Vec<Scenario> {
             .with(web())
             .with(cache())
             .with(batch("spin --threads 3"))
-            .in_runc()
             .in_subset(),
         // The victim waits longer than a time slice at once, so that both run as their weights say.
         cpu(
@@ -233,7 +232,6 @@ fn hosts_and_limits() -> Vec<Scenario> {
                     .at(Home::Service)
                     .disturbing(),
             )
-            .in_runc()
             .in_subset(),
         cpu("cpu-host-service-bursts", by_backup())
             .with(web())
@@ -292,7 +290,6 @@ fn nobody() -> Vec<Scenario> {
             .with(web())
             .with(cache())
             .with(batch("spin --threads 3").on(Cpus::Second))
-            .in_runc()
             .in_subset(),
         cpu("cpu-idle-host", Label::nobody("web"))
             .with(Actor::new("web", "tick --work 1ms --every 40ms").on(Cpus::Both))

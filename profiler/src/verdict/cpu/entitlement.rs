@@ -260,6 +260,14 @@ impl Contest {
             .any(|node| settled.service[*node] >= 0.99 * self.nodes[*node].cap)
     }
 
+    /// Whether a claimant may run on more than one CPU.
+    pub(super) fn on_several(&self, who: usize) -> bool {
+        (0..self.capacity.len())
+            .filter(|cpu| self.claimants[who].may_use(*cpu))
+            .nth(1)
+            .is_some()
+    }
+
     /// What a claimant wants, in seconds.
     pub(super) fn want(&self, who: usize) -> f64 {
         self.claimants[who].want

@@ -369,7 +369,13 @@ fn took(
     if among_takers {
         used[suspect] >= thresholds::AMONG_TAKERS * fair_suspect
     } else {
-        used[suspect] > thresholds::ABOVE * fair_suspect + thresholds::SLICES
+        let moved = contest.on_several(victim) && contest.on_several(suspect);
+        let above = if moved && !satisfied(victim) {
+            thresholds::ABOVE_ON_SEVERAL
+        } else {
+            thresholds::ABOVE
+        };
+        used[suspect] > above * fair_suspect + thresholds::SLICES
     }
 }
 

@@ -55,6 +55,11 @@ pub(super) const DEPRIVED: f64 = 0.98;
 /// A heavy party is above its share from this factor on. Time slices make equal spinners unequal.
 pub(super) const ABOVE: f64 = 1.05;
 
+/// The same for one that may run on several CPUs, beside a heavy victim that may too: the scheduler
+/// moves whole threads, and of three spinners on two CPUs one has a CPU for itself for a while, half as
+/// much again as its share, without anybody's doing.
+pub(super) const ABOVE_ON_SEVERAL: f64 = 1.6;
+
 /// In seconds: what is above a share by less than some time slices is not above it.
 pub(super) const SLICES: f64 = 0.010;
 

@@ -223,3 +223,20 @@ fn a_thousand_parties_are_judged_in_bounded_time() {
     assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
     assert!(judgement.cleared.len() <= 16);
 }
+
+/// Three spinners on two CPUs: whole threads are moved, so one has a CPU nearly for itself for a while.
+#[test]
+fn of_three_spinners_on_two_cpus_none_is_accused_for_where_the_scheduler_put_it() {
+    let mut w = World::new(2, 10.0);
+    let (a, b, c) = (w.container("a"), w.container("b"), w.container("c"));
+    for (party, other) in [(a, b), (b, a)] {
+        w.ran(party, 0, 4.85);
+        w.ran(party, 1, 0.35);
+        w.waited(party, other, 0, 4.0);
+        w.waited(party, c, 1, 0.8);
+    }
+    w.ran(c, 1, 9.3);
+    w.ran(c, 0, 0.3);
+    w.waited(c, a, 0, 0.2);
+    assert_eq!(accusations(&judge(&w.exact())), []);
+}
