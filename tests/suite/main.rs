@@ -14,6 +14,7 @@ mod device_engines;
 mod device_runtime;
 mod devices;
 mod devices_vm;
+mod disk;
 mod driver_files;
 mod engines;
 mod hostile;
