@@ -3,6 +3,7 @@
 use super::document::{ExpectedOutcome, FeltOutcome, Outcome, WrongOutcome};
 use super::heard::{Heard, HeardVerdict, Who};
 use super::scenario::{Accusation, Cause, Felt, Scenario};
+use dunnage_model::verdict::Resource;
 use std::collections::BTreeMap;
 
 /// A window is a culprit's where this part of it, or of the culprit's longest span, lies in both.
@@ -17,7 +18,8 @@ const LATE: f64 = 0.1;
 /// An outsider with less of the harm is not accused so much as counted.
 const OUTSIDER_SHARE: f64 = 0.05;
 
-/// CPUs used by outsiders from which on the host is not ours to measure.
+/// CPUs used by outsiders from which on the host is not ours to measure the CPU on. Disks and links are
+/// served by the kernel, whose work counts as an outsider's.
 const OUTSIDERS_WORK: f64 = 0.2;
 
 /// The machine's use is counted in ticks, and looked at twice a second: what an outsider is accused of
@@ -68,7 +70,7 @@ pub(super) fn score(scenario: &Scenario, heard: &[Heard], truth: &Truth) -> Outc
     let outside_cpus = truth.outside(0.0, scenario.end()) / scenario.end();
     let void = if scenario.label.abstain && abstained == Some(false) {
         Some("this host covers the resource, so there is nothing to abstain from".to_owned())
-    } else if outside_cpus > OUTSIDERS_WORK {
+    } else if scenario.resource == Resource::Cpu && outside_cpus > OUTSIDERS_WORK {
         Some(format!("others used {outside_cpus:.2} CPUs meanwhile"))
     } else if judge.heard.is_empty() {
         Some("no window lies inside the scenario".to_owned())
