@@ -154,7 +154,7 @@ pub(crate) fn work() {
                 memory[at] = memory[at].wrapping_mul(31).wrapping_add(7);
                 sum = sum
                     .wrapping_add(u64::from(memory[at]))
-                    .rotate_left((round % 7) as u32);
+                    .rotate_left(u32::try_from(round % 7).unwrap_or(0));
             }
         }
     }

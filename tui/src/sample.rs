@@ -117,6 +117,7 @@ pub(crate) fn tick() -> Tick {
         blame: vec![(1, seconds(2.9)), (0, seconds(0.5))],
         unexplained: seconds(0.11),
         apportioned: Nanos::ZERO,
+        waking: Nanos::ZERO,
         waits: 812,
         wakes: 400,
         p99: Some(Nanos(12_000_000)),

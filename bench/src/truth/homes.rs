@@ -94,7 +94,7 @@ impl Homes {
     /// Applies a limit to all homes together, or takes it back.
     pub(super) fn limit_all(&self, limit: &Limit) -> anyhow::Result<()> {
         let mut all = self.at("");
-        let outcome = all.limit(limit, &[]);
+        let outcome = all.limit(limit);
         // The bench's own folder outlives the scenario.
         all.folders.clear();
         outcome
@@ -158,12 +158,8 @@ impl Folder {
         }
     }
 
-    /// Applies a limit; `words` replaces `{NAME}` in free values.
-    pub(super) fn limit(
-        &self,
-        limit: &Limit,
-        words: &[(&'static str, String)],
-    ) -> anyhow::Result<()> {
+    /// Applies a limit.
+    pub(super) fn limit(&self, limit: &Limit) -> anyhow::Result<()> {
         match limit {
             Limit::CpuShares(shares) => {
                 // The scale of version 2, as the OCI runtimes convert it.
@@ -182,16 +178,6 @@ impl Folder {
                 bytes,
                 bytes,
             ),
-            Limit::PidsMax(number) => self.write("pids", "pids.max", "pids.max", number, number),
-            Limit::File {
-                controller,
-                v1,
-                v2,
-                value,
-            } => {
-                let value = filled(value, words);
-                self.write(controller, v1, v2, &value, &value)
-            }
         }
     }
 

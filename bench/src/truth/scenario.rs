@@ -445,20 +445,6 @@ pub(crate) enum Limit {
     CpuMax(f64),
     /// `memory.max`, in bytes.
     MemoryMax(u64),
-    /// `pids.max`.
-    PidsMax(u64),
-    /// Any file of a controller's version 1 and version 2 folder, with its content: for what has no
-    /// name here. A file that the host lacks makes the scenario void.
-    File {
-        /// The version 1 hierarchy.
-        controller: &'static str,
-        /// The version 1 file.
-        v1: &'static str,
-        /// The version 2 file.
-        v2: &'static str,
-        /// What is written; `{NAME}` stands for a word of the prop.
-        value: &'static str,
-    },
 }
 
 /// When a workload is on.

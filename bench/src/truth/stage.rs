@@ -163,7 +163,7 @@ impl Stage {
         let folder = self.homes.folder(&name)?;
         folder.keep_to(&cpus);
         for limit in &actor.limits {
-            folder.limit(limit, words)?;
+            folder.limit(limit)?;
         }
         let child = Command::new(&self.program)
             .args(arguments)
@@ -202,7 +202,7 @@ impl Stage {
             .with_context(|| format!("starting {} by runc", actor.name))?;
         folder.keep_to(&cpu_numbers(actor.cpus)?);
         for limit in &actor.limits {
-            folder.limit(limit, words)?;
+            folder.limit(limit)?;
         }
         Ok(Workload {
             child,

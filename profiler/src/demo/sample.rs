@@ -75,6 +75,7 @@ pub(super) fn right(folder: &str) -> (Truth, Seen) {
         blame: vec![(1, Nanos::from_seconds(1.65))],
         unexplained: Nanos::from_seconds(0.05),
         apportioned: Nanos::ZERO,
+        waking: Nanos::ZERO,
         waits: 500,
         wakes: 200,
         p99: None,

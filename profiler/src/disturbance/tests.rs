@@ -80,6 +80,7 @@ fn wait(blame: &[(usize, f64)], unexplained: f64) -> PartyWait {
             .collect(),
         unexplained: seconds(unexplained),
         apportioned: Nanos::ZERO,
+        waking: Nanos::ZERO,
         waits: 1,
         wakes: 1,
         p99: None,

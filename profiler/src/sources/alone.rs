@@ -62,7 +62,6 @@ impl Alone {
         let context = Context {
             root: &root,
             mounts: cgroups.mounts(),
-            layout: cgroups.layout(),
             btf: &btf,
             cpus: possible_cpus(&root).unwrap_or(1),
             v1_cpu: u32::from(cgroups.mounts().of(Controller::Cpu).is_some()),

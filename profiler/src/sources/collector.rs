@@ -154,7 +154,6 @@ impl Collector {
             let context = Context {
                 root,
                 mounts: self.cgroups.mounts(),
-                layout: self.cgroups.layout(),
                 btf: &btf,
                 cpus: sched.cpus,
                 v1_cpu: u32::from(v1_cpu),
@@ -393,7 +392,8 @@ fn v1_hierarchies(root: &HostRoot, cgroups: &CgroupReader) -> Vec<V1Hierarchy> {
         let mut words = text.lines().map(str::split_whitespace);
         words.find_map(|mut words| (words.next()? == name).then(|| words.next()?.parse().ok())?)
     };
-    let named: [(Controller, &str, fn(u64) -> Owner); 3] = [
+    type OfId = fn(u64) -> Owner;
+    let named: [(Controller, &str, OfId); 3] = [
         (Controller::Cpu, "cpu", Owner::V1),
         (Controller::Blkio, "blkio", Owner::V1Blkio),
         (Controller::Memory, "memory", Owner::V1Memory),

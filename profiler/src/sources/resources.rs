@@ -11,7 +11,8 @@ use super::sched::Names;
 use crate::host::HostRoot;
 use aya::{Btf, EbpfLoader};
 use dunnage_model::gap::Gap;
-use dunnage_model::observation::{CgroupLayout, ResourceWindows, SchedWindow};
+use dunnage_model::observation::{ResourceWindows, SchedWindow};
+use std::thread;
 
 /// What a source needs to open.
 pub(crate) struct Context<'a> {
@@ -19,8 +20,6 @@ pub(crate) struct Context<'a> {
     pub(crate) root: &'a HostRoot,
     /// The hierarchies.
     pub(crate) mounts: &'a Mounts,
-    /// Their layout.
-    pub(crate) layout: CgroupLayout,
     /// The kernel's types.
     pub(crate) btf: &'a Btf,
     /// One more than the highest possible CPU number.
@@ -58,7 +57,7 @@ pub(crate) trait Source: Send {
     }
 }
 
-type Opened = Result<Box<dyn Source>, Box<dyn std::error::Error>>;
+pub(super) type Opened = Result<Box<dyn Source>, Box<dyn std::error::Error + Send + Sync>>;
 
 /// How a source is opened.
 pub(super) struct Entry {
@@ -115,12 +114,25 @@ impl Resources {
         use_alone: bool,
         notices: &mut Vec<Gap>,
     ) -> Resources {
+        // Most of the time goes into the kernel's verifier, and each program has its own.
+        let opened: Vec<(&Entry, Opened)> = thread::scope(|scope| {
+            let wanted = SOURCES
+                .iter()
+                .filter(|entry| entry.what == BLOCK_DEVICES || !use_alone);
+            let opening: Vec<_> = wanted
+                .map(|entry| (entry, scope.spawn(move || (entry.open)(context))))
+                .collect();
+            opening
+                .into_iter()
+                .map(|(entry, opening)| {
+                    let panicked = |_| Err("loading it panicked: please report this".into());
+                    (entry, opening.join().unwrap_or_else(panicked))
+                })
+                .collect()
+        });
         let mut resources = Resources::default();
-        for entry in SOURCES
-            .iter()
-            .filter(|entry| entry.what == BLOCK_DEVICES || !use_alone)
-        {
-            match (entry.open)(context) {
+        for (entry, opened) in opened {
+            match opened {
                 Ok(source) => {
                     notices.extend(source.notices());
                     resources.open.push(source);

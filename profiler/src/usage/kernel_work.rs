@@ -98,7 +98,9 @@ fn blame(
     let Some(behind) = row.blame.iter().find(|(culprit, _)| *culprit == kernel) else {
         return;
     };
-    let behind = behind.1;
+    // Nobody worked for anybody while a CPU woke up.
+    let whole = behind.1;
+    let behind = whole.since(row.waking);
     let weight = |on: &OwnerCpu| {
         let ran = ran.get(&on.cpu).map_or(0.0, |run| run.seconds());
         on.wait.seconds() * ran
@@ -132,7 +134,7 @@ fn blame(
     }
     row.blame.retain_mut(|(culprit, blamed)| {
         if *culprit == kernel {
-            *blamed = left;
+            *blamed = left + whole.since(behind);
         }
         *blamed > Nanos::ZERO
     });

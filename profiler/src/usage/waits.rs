@@ -13,6 +13,7 @@ struct Row {
     blame: Vec<(usize, Nanos)>,
     unexplained: Nanos,
     apportioned: Nanos,
+    waking: Nanos,
     waits: u64,
     wakes: u64,
     histogram: [u64; WAIT_BUCKETS],
@@ -30,6 +31,7 @@ pub(super) fn rows(sched: &SchedWindow, books: &mut Books<'_>) -> Vec<PartyWait>
         row.throttled += window.throttled;
         row.unexplained += window.unexplained;
         row.apportioned += window.apportioned;
+        row.waking += window.waking;
         row.waits = row.waits.saturating_add(window.waits);
         row.wakes = row.wakes.saturating_add(window.wakes);
         for (sum, count) in row.histogram.iter_mut().zip(window.histogram) {
@@ -79,6 +81,7 @@ fn finish(party: usize, mut row: Row) -> Option<PartyWait> {
         blame,
         unexplained,
         apportioned: row.apportioned,
+        waking: row.waking,
         waits: row.waits,
         wakes: row.wakes,
         p99: quantile(&row.histogram, 0.99),

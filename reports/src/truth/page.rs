@@ -36,9 +36,9 @@ pub fn page(sessions: &[Session]) -> Result<String, PlotError> {
             );
             section(&mut body, "The worst scenarios", &worst_scenarios(last));
             body.push_str("</div>\n");
-            let _ = write!(
+            let _ = writeln!(
                 body,
-                "<section><details><summary>All {} scenarios of the latest run</summary>{}</details></section>\n",
+                "<section><details><summary>All {} scenarios of the latest run</summary>{}</details></section>",
                 last.scenarios.len(),
                 all_scenarios(last)
             );
@@ -63,9 +63,9 @@ fn section(body: &mut String, title: &str, content: &str) {
 
 /// The figures over everything, with what changed since the run before.
 fn head(body: &mut String, last: &Session, before: Option<&Session>) {
-    let _ = write!(
+    let _ = writeln!(
         body,
-        "<p class=\"sub\">Dunnage {}, {}; {} of the scenarios, begun {}</p>\n",
+        "<p class=\"sub\">Dunnage {}, {}; {} of the scenarios, begun {}</p>",
         escaped(&last.version),
         escaped(&last.host),
         match last.runs {
@@ -114,9 +114,9 @@ fn head(body: &mut String, last: &Session, before: Option<&Session>) {
             1.0,
         ),
     ] {
-        let _ = write!(
+        let _ = writeln!(
             body,
-            "<div class=\"card\"><small>{title}</small><b>{text}</b><small>{change}</small></div>\n"
+            "<div class=\"card\"><small>{title}</small><b>{text}</b><small>{change}</small></div>"
         );
     }
     body.push_str("</div>\n");
@@ -164,9 +164,9 @@ fn over_time(body: &mut String, sessions: &[Session]) -> Result<(), PlotError> {
     content.push_str("<span class=\"goal\">goal</span></p>\n<div class=\"plots\">\n");
     for metric in &METRICS {
         let plot = over_sessions(metric, sessions, &names)?;
-        let _ = write!(
+        let _ = writeln!(
             content,
-            "<figure><figcaption><b>{}</b> <small>{}</small></figcaption>{plot}</figure>\n",
+            "<figure><figcaption><b>{}</b> <small>{}</small></figcaption>{plot}</figure>",
             metric.title, metric.unit
         );
     }

@@ -162,7 +162,7 @@ fn steady() -> Vec<Scenario> {
 fn bursts() -> Vec<Scenario> {
     vec![
         cpu("cpu-bursts-50ms", by_bursts())
-            .with(Actor::new("web", "tick --work 4ms --every 12ms"))
+            .with(Actor::new("web", "tick --work 20ms --every 60ms"))
             .with(cache())
             .with(batch("burst --on 50ms --off 250ms --threads 4"))
             .in_subset(),
@@ -334,7 +334,7 @@ fn nobody() -> Vec<Scenario> {
 fn overcommitted() -> Vec<Scenario> {
     vec![
         cpu("cpu-both-cpus", by_batch())
-            .with(web().on(Cpus::Both).limit(Limit::CpuShares(2048)))
+            .with(web().on(Cpus::Both))
             .with(cache_on_both())
             .with(batch("spin --threads 8").on(Cpus::Both))
             .in_subset(),

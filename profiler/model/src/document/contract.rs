@@ -121,6 +121,7 @@ fn window() -> WindowUse {
             blame: vec![(0, seconds(0.5)), (2, seconds(2.75))],
             unexplained: seconds(0.25),
             apportioned: Nanos::ZERO,
+            waking: Nanos::ZERO,
             waits: 100,
             wakes: 60,
             p99: None,

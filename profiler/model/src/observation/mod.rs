@@ -452,6 +452,9 @@ pub struct OwnerWindow {
     /// The part of the waits that was split by who ran on that CPU in the window, because the table
     /// of pairs was full. It is contained in the pairs.
     pub apportioned: Nanos,
+    /// The part of the waits behind the kernel in which the CPU was idle and woke up. It is contained
+    /// in the pairs.
+    pub waking: Nanos,
     /// How many waits ended.
     pub waits: u64,
     /// How often a task came to run that had slept; the other times it had lost the CPU.

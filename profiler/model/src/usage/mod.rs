@@ -189,6 +189,8 @@ pub struct PartyWait {
     pub unexplained: Nanos,
     /// The part of `blame` that was apportioned by use and not seen pair by pair.
     pub apportioned: Nanos,
+    /// The part of `blame` on the kernel in which the CPU was idle and woke up: nobody ran.
+    pub waking: Nanos,
     /// How many waits ended.
     pub waits: u64,
     /// How often one of its tasks came to run that had slept; the other times it had lost the CPU.

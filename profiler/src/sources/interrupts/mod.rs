@@ -171,13 +171,16 @@ impl Interrupts {
             };
             all.extend(name.map(|name| (owner, name)));
         }
-        for index in tables::RESERVED..tables::OWNERS as u32 {
-            let key = self.keys.load(index as usize, 0);
+        for (place, index) in (0..tables::OWNERS).zip(0_u32..) {
+            if index < tables::RESERVED {
+                continue;
+            }
+            let key = self.keys.load(place, 0);
             if let Some(owner) = owner_of_key(key)
                 && !named.contains_key(&index)
                 && names.is_gone(owner)
             {
-                self.keys.store(index as usize, 0, 0);
+                self.keys.store(place, 0, 0);
             }
         }
         all

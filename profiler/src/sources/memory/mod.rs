@@ -7,7 +7,7 @@
 mod kills;
 
 use super::owner::owner_of_key;
-use super::resources::{Context, Source};
+use super::resources::{Context, Opened, Source};
 use super::sched::Names;
 use super::tracepoint::{AttachError, attach};
 use crate::sources::cgroup::Controller;
@@ -81,7 +81,7 @@ struct Memory {
 ///
 /// # Errors
 /// Where the kernel refuses it (CAP_BPF and CAP_PERFMON are needed).
-pub(super) fn open(context: &Context<'_>) -> Result<Box<dyn Source>, Box<dyn std::error::Error>> {
+pub(super) fn open(context: &Context<'_>) -> Opened {
     Ok(Box::new(Memory::load(context)?))
 }
 

@@ -274,6 +274,7 @@ impl Probe {
             throttled: delta.throttled,
             unexplained: delta.unexplained,
             apportioned: Nanos::ZERO,
+            waking: delta.idle,
             histogram: delta.histogram,
         }
     }

@@ -79,6 +79,7 @@ pub(super) fn scale(owners: &mut [OwnerWindow], pairs: &mut [BlamePair], factor:
         scaled(&mut owner.throttled);
         scaled(&mut owner.unexplained);
         scaled(&mut owner.apportioned);
+        scaled(&mut owner.waking);
     }
     for pair in pairs {
         scaled(&mut pair.time);
@@ -118,6 +119,7 @@ pub(super) fn balance(
             throttled: Nanos::ZERO,
             unexplained: Nanos::ZERO,
             apportioned: Nanos::ZERO,
+            waking: Nanos::ZERO,
             waits: 0,
             wakes: 0,
             histogram: [0; WAIT_BUCKETS],
@@ -163,6 +165,7 @@ mod tests {
             throttled: Nanos::ZERO,
             unexplained: Nanos(unexplained),
             apportioned: Nanos::ZERO,
+            waking: Nanos::ZERO,
             waits: 1,
             wakes: 1,
             histogram: [0; WAIT_BUCKETS],

@@ -104,6 +104,7 @@ fn owner(owner: Owner, path: Option<&str>, run: f64, wait: f64) -> OwnerWindow {
         throttled: Nanos::ZERO,
         unexplained: Nanos::ZERO,
         apportioned: Nanos::ZERO,
+        waking: Nanos::ZERO,
         waits: 0,
         wakes: 0,
         histogram: [0; WAIT_BUCKETS],

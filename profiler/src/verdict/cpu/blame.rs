@@ -19,8 +19,10 @@ const MOST_SUSPECTS: usize = 64;
 pub(super) struct Split {
     /// Behind its own threads.
     pub(super) own: f64,
-    /// Behind the kernel.
+    /// Behind the kernel, that ran.
     pub(super) kernel: f64,
+    /// For a CPU that was idle and woke up: nobody's doing.
+    pub(super) waking: f64,
     /// Behind parties within their share.
     pub(super) within: f64,
     /// Behind parties above their share, by cause.
@@ -124,7 +126,9 @@ fn split(scene: &Scene<'_>, victim: usize) -> Split {
         if other == victim {
             split.own += seconds;
         } else if kind == PartyKind::Kernel {
-            split.kernel += seconds;
+            let woke = row.waking.seconds().min(seconds);
+            split.kernel += seconds - woke;
+            split.waking += woke;
         } else {
             suspects += 1;
             if suspects <= MOST_SUSPECTS && scene.took_from(victim, other, &at_stake) {
@@ -156,10 +160,11 @@ fn by_others(
     }
     let loss = scene.loss(victim, throttled.seconds);
     let kernel = split.kernel + split.unexplained_with(split.kernel);
-    if cause == Cause::Host && thresholds::KERNEL.passed(kernel, loss) {
-        for (party, seconds) in blamed_kernel(scene, victim) {
-            case.add(party, seconds);
-        }
+    if cause == Cause::Host
+        && thresholds::KERNEL.passed(kernel, loss)
+        && let Some(party) = the_kernel(scene)
+    {
+        case.add(party, split.kernel);
     }
     let on_queue = case.known();
     case.unexplained = split.unexplained_with(on_queue);
@@ -181,14 +186,10 @@ fn by_others(
     thresholds::OTHERS.passed(case.harm(), loss).then_some(case)
 }
 
-/// The kernel's rows in a victim's blame.
-fn blamed_kernel(scene: &Scene<'_>, victim: usize) -> Vec<(usize, f64)> {
-    let is_kernel = |party: &usize| scene.window.parties[*party].party.kind == PartyKind::Kernel;
-    (0..scene.window.parties.len())
-        .filter(is_kernel)
-        .map(|party| (party, scene.blame(victim, party)))
-        .filter(|(_, seconds)| *seconds > 0.0)
-        .collect()
+/// The kernel's place among the parties.
+fn the_kernel(scene: &Scene<'_>) -> Option<usize> {
+    let mut parties = scene.window.parties.iter();
+    parties.position(|user| user.party.kind == PartyKind::Kernel)
 }
 
 /// What a party does to itself: its quota, its own threads, or wanting more than its share.

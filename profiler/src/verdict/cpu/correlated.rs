@@ -73,6 +73,7 @@ fn stalls(window: &WindowUse) -> Vec<PartyWait> {
             blame: Vec::new(),
             unexplained: wait,
             apportioned: Nanos::ZERO,
+            waking: Nanos::ZERO,
             waits: thresholds::FEW_WAITS,
             wakes: 0,
             p99: None,

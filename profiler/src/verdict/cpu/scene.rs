@@ -175,19 +175,16 @@ impl<'a> Scene<'a> {
             && !self.shared_while_wanted(victim, suspect)
     }
 
-    /// Whether a victim that wanted the CPU in a few long stretches had its share of each of them,
+    /// Whether a victim that wanted the CPU in a few stretches, or long ones, had its share of each,
     /// beside a suspect that wanted it throughout: one that joined another in the middle of the window.
     fn shared_while_wanted(&self, victim: usize, suspect: usize) -> bool {
         let Some(of_victim) = self.stretch(victim) else {
             return false;
         };
-        let few = self
-            .row(victim)
-            .map(|row| row.wakes as f64)
-            .is_some_and(|wakes| {
-                wakes > 0.0 && wakes <= thresholds::FEW_STRETCHES * self.at_once(victim)
-            });
-        if !few || of_victim < thresholds::BURST {
+        let wakes = self.row(victim).map_or(0.0, |row| row.wakes as f64);
+        let few = wakes > 0.0 && wakes <= thresholds::FEW_STRETCHES * self.at_once(victim);
+        let long = wakes > 0.0 && of_victim >= thresholds::LONG_STRETCH;
+        if !long && (!few || of_victim < thresholds::BURST) {
             return false;
         }
         let beside = self.row(victim).map_or(&[][..], |row| &row.blame);
@@ -375,7 +372,15 @@ fn took(
         } else {
             thresholds::ABOVE
         };
-        used[suspect] > above * fair_suspect + thresholds::SLICES
+        let margin = (above - 1.0) * fair_suspect + thresholds::SLICES;
+        // What a victim leaves of its share goes to all others, to each a little.
+        let left = fair_victim - used[victim];
+        let margin = if !moved && left >= thresholds::MUCH_LEFT * fair_victim {
+            margin.min(thresholds::PART_OF_LEFT * left)
+        } else {
+            margin
+        };
+        used[suspect] > fair_suspect + margin
     }
 }
 

@@ -60,6 +60,15 @@ pub(super) const ABOVE: f64 = 1.05;
 /// much again as its share, without anybody's doing.
 pub(super) const ABOVE_ON_SEVERAL: f64 = 1.6;
 
+/// A victim that got less than its share by this part of it left it to others: then each who has more
+/// than its own share by this part of what was left is among them.
+pub(super) const MUCH_LEFT: f64 = 0.25;
+pub(super) const PART_OF_LEFT: f64 = 0.12;
+
+/// In seconds: whoever wants the CPU for so long at a stretch is a batch job for that long, and shares
+/// with others as they do with it.
+pub(super) const LONG_STRETCH: f64 = 0.1;
+
 /// In seconds: what is above a share by less than some time slices is not above it.
 pub(super) const SLICES: f64 = 0.010;
 

@@ -109,6 +109,7 @@ fn case(window: &WindowUse, stall: &DiskStall, cause: Cause) -> Option<Case> {
         .filter(|(party, time)| {
             kind(window, *party).is_some_and(|kind| cause_by(kind) == cause)
                 && time.seconds() > thresholds::ABOVE * stall.shared.seconds()
+                && time.seconds() > thresholds::PART * waited
         })
         .map(|(party, time)| (*party, time.seconds() * part))
         .collect();

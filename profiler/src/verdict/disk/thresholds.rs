@@ -40,6 +40,10 @@ const LEAST_HARM: f64 = 0.050;
 /// with the same number of requests outstanding differ by some 10 %.
 pub(super) const ABOVE: f64 = 1.3;
 
+/// And the device worked for it in this part of what the victim waited. Ten that read a little each make
+/// a disk that is slow for a moment no slower; four that share the blame have a fifth each.
+pub(super) const PART: f64 = 0.12;
+
 /// How sure a verdict is, by the fraction lost: near the bar the estimate of what was needed decides.
 pub(super) fn trust(fraction: f64) -> f64 {
     (0.6 + fraction).min(0.97)

@@ -4,6 +4,7 @@ use super::{thresholds, words};
 use crate::verdict::accusation::{Accusation, can_lose, cause_by};
 use dunnage_model::observation::InterruptKind;
 use dunnage_model::party::PartyKind;
+use dunnage_model::units::Nanos;
 use dunnage_model::usage::{Interrupts, WindowUse};
 use dunnage_model::verdict::{Cause, Cleared, Fact, Judgement, Resource};
 use std::cmp::Reverse;
@@ -185,7 +186,7 @@ fn cleared(
                 && !accused.contains(party)
         })
         .collect();
-    busy.sort_by_key(|(party, seconds)| (Reverse((seconds * 1e9) as u64), *party));
+    busy.sort_by_key(|(party, seconds)| (Reverse(Nanos::from_seconds(*seconds)), *party));
     busy.truncate(MOST_CLEARED);
     busy.into_iter()
         .map(|(party, seconds)| {

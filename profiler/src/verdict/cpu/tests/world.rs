@@ -61,6 +61,7 @@ impl World {
             blame: Vec::new(),
             unexplained: Nanos::ZERO,
             apportioned: Nanos::ZERO,
+            waking: Nanos::ZERO,
             waits: 0,
             wakes: 0,
             p99: None,

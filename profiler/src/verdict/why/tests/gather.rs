@@ -146,6 +146,7 @@ fn waits_are_split_over_itself_and_others() {
         blame: vec![(0, seconds(1.0)), (1, seconds(5.0))],
         unexplained: Nanos::ZERO,
         apportioned: Nanos::ZERO,
+        waking: Nanos::ZERO,
         waits: 100,
         wakes: 100,
         p99: None,
