@@ -113,7 +113,8 @@ impl Stage {
         while next <= end {
             clock::sleep_until(next);
             ensure!(!self.stop.is_raised(), "interrupted");
-            looks.push(look(&workloads));
+            let now = look(&workloads, looks.last());
+            looks.push(now);
             next += clock::from_seconds(LOOK);
         }
         clock::sleep_until(end);
@@ -287,14 +288,21 @@ fn finish(mut child: Child, folder: &Folder) {
     let _ = child.wait();
 }
 
-fn look(workloads: &[Workload]) -> Look {
+/// What each has used by now. Where a container is gone already, what it had used at the look before.
+fn look(workloads: &[Workload], before: Option<&Look>) -> Look {
+    let last = |number: usize| before.and_then(|look| look.used.get(number));
     Look {
         at: clock::monotonic(),
         used: workloads
             .iter()
-            .map(|workload| Used {
-                cpu: workload.folder.cpu_seconds().unwrap_or(0.0),
-                disk: workload.folder.disk_bytes().unwrap_or(0.0),
+            .enumerate()
+            .map(|(number, workload)| Used {
+                cpu: (workload.folder.cpu_seconds())
+                    .or(last(number).map(|used| used.cpu))
+                    .unwrap_or(0.0),
+                disk: (workload.folder.disk_bytes())
+                    .or(last(number).map(|used| used.disk))
+                    .unwrap_or(0.0),
                 memory: workload.folder.memory_bytes().unwrap_or(0.0),
             })
             .collect(),

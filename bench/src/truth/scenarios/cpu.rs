@@ -162,7 +162,7 @@ fn steady() -> Vec<Scenario> {
 fn bursts() -> Vec<Scenario> {
     vec![
         cpu("cpu-bursts-50ms", by_bursts())
-            .with(Actor::new("web", "tick --work 20ms --every 60ms"))
+            .with(Actor::new("web", "tick --work 10ms --every 40ms"))
             .with(cache())
             .with(batch("burst --on 50ms --off 250ms --threads 4"))
             .in_subset(),

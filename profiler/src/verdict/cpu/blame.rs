@@ -162,6 +162,7 @@ fn by_others(
     let kernel = split.kernel + split.unexplained_with(split.kernel);
     if cause == Cause::Host
         && thresholds::KERNEL.passed(kernel, loss)
+        && !has_the_kernel_work(scene, victim)
         && let Some(party) = the_kernel(scene)
     {
         case.add(party, split.kernel);
@@ -184,6 +185,15 @@ fn by_others(
         case.trust = throttled.trust;
     }
     thresholds::OTHERS.passed(case.harm(), loss).then_some(case)
+}
+
+/// Whether a party does so much I/O that the kernel's threads work for it, as far as anybody can tell:
+/// those that hand requests to a driver do not say whose they are.
+fn has_the_kernel_work(scene: &Scene<'_>, party: usize) -> bool {
+    let stalls = scene.window.stalls.disk.iter().flatten();
+    let own = stalls.filter(|stall| stall.blamed.party == party);
+    let requests: u64 = own.map(|stall| stall.requests).sum();
+    requests as f64 >= thresholds::MANY_REQUESTS * scene.seconds
 }
 
 /// The kernel's place among the parties.

@@ -12,6 +12,7 @@
 //!
 //! Weights and quotas: `Documentation/admin-guide/cgroup-v2.rst`, `cpu.weight` and `cpu.max`.
 
+use super::thresholds;
 use dunnage_model::usage::CpuClaim;
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -266,6 +267,17 @@ impl Contest {
             .filter(|cpu| self.claimants[who].may_use(*cpu))
             .nth(1)
             .is_some()
+    }
+
+    /// Whether a use above a share is no more than whole threads on whole CPUs make of that share.
+    pub(super) fn is_placement(&self, used: f64, fair: f64) -> bool {
+        used <= (fair / self.seconds).ceil() * self.seconds
+    }
+
+    /// Whether a claimant does not want the CPU all the time. What it wants is then known less well: it
+    /// is what it had and waited, though with less waiting it would not have had more.
+    pub(super) fn rests(&self, who: usize) -> bool {
+        self.claimants[who].want < thresholds::ALL_THE_TIME * self.seconds
     }
 
     /// What a claimant wants, in seconds.

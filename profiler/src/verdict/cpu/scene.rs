@@ -367,8 +367,13 @@ fn took(
         used[suspect] >= thresholds::AMONG_TAKERS * fair_suspect
     } else {
         let moved = contest.on_several(victim) && contest.on_several(suspect);
+        if moved && !satisfied(victim) && contest.is_placement(used[suspect], fair_suspect) {
+            return false;
+        }
         let above = if moved && !satisfied(victim) {
             thresholds::ABOVE_ON_SEVERAL
+        } else if contest.rests(suspect) {
+            thresholds::ABOVE_WITH_RESTS
         } else {
             thresholds::ABOVE
         };

@@ -39,6 +39,9 @@ pub(super) const KERNEL: Bar = Bar {
     of_wait: 0.1,
 };
 
+/// Requests to block devices a second from which on the kernel's threads work for a party.
+pub(super) const MANY_REQUESTS: f64 = 50.0;
+
 /// For what a party does to itself: nobody is accused, but it is worth a line only when it shows.
 pub(super) const ITSELF: Bar = Bar {
     of_window: 0.01,
@@ -54,6 +57,12 @@ pub(super) const DEPRIVED: f64 = 0.98;
 
 /// A heavy party is above its share from this factor on. Time slices make equal spinners unequal.
 pub(super) const ABOVE: f64 = 1.05;
+
+/// The same for one that rests now and then: how much of its waiting stands for want is not known.
+pub(super) const ABOVE_WITH_RESTS: f64 = 1.25;
+
+/// Whoever wants this part of a window wants the CPU all the time.
+pub(super) const ALL_THE_TIME: f64 = 0.9;
 
 /// The same for one that may run on several CPUs, beside a heavy victim that may too: the scheduler
 /// moves whole threads, and of three spinners on two CPUs one has a CPU for itself for a while, half as

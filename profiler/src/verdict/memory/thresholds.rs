@@ -27,7 +27,7 @@ pub(super) const ITSELF: Bar = Bar {
 
 /// Losses below this are a handful of reclaims, whatever the length of the window: those of the first
 /// moment of somebody's growth, before it is seen whose it was.
-const LEAST_HARM: f64 = 0.03;
+const LEAST_HARM: f64 = 0.01;
 
 /// Who asked for less than this part of what ran out stands still: accounting in batches of 64 pages
 /// a CPU, and pages that come and go, move everybody a little.
