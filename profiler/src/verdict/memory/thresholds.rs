@@ -25,9 +25,8 @@ pub(super) const ITSELF: Bar = Bar {
     of_want: 0.05,
 };
 
-/// Losses below this are a handful of reclaims, whatever the length of the window: those of the first
-/// moment of somebody's growth, before it is seen whose it was.
-const LEAST_HARM: f64 = 0.01;
+/// Losses below this are a handful of reclaims, whatever the length of the window.
+const LEAST_HARM: f64 = 0.005;
 
 /// Who asked for less than this part of what ran out stands still: accounting in batches of 64 pages
 /// a CPU, and pages that come and go, move everybody a little.
