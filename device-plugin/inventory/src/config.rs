@@ -33,13 +33,19 @@
 //! [[sharing]]                     # how many containers may have a device at the same time
 //! device = "0000:65:00.0"         # an id or another name of it; or family = "..." or model = "..."
 //! slots = 4
+//!
+//! [[resource]]                    # what schedulers call a device; or device = "...", model = "..."
+//! family = "nvidia"
+//! name = "acme.com/gpu"
 //! ```
 
+mod resource;
 mod rule;
 mod sharing;
 
 use crate::device::Device;
 use dunnage_host::read_bounded;
+pub use resource::Resource;
 pub use rule::{AlsoNode, AlsoRole, Rule, Selection};
 use serde::Deserialize;
 pub use sharing::{Sharing, SharingError, Subject};
@@ -58,6 +64,8 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// How many may use a device at the same time, where it is not what the driver allows.
     pub sharing: Vec<Sharing>,
+    /// What schedulers call devices, where it is not what they are called everywhere.
+    pub resources: Vec<Resource>,
 }
 
 /// Why a configuration cannot be used.
@@ -96,6 +104,14 @@ pub enum ConfigError {
         /// What is wrong, and what is wanted.
         why: String,
     },
+    /// A name of a resource cannot be used.
+    #[error("[[resource]] number {number} of the configuration: {why}")]
+    Resource {
+        /// Its place among those in the file, from 1.
+        number: usize,
+        /// What is wrong, and what is wanted.
+        why: String,
+    },
     /// There are too many tables.
     #[error("more than {TABLES_LIMIT} tables [[{0}]] in the configuration")]
     TooMany(&'static str),
@@ -109,6 +125,8 @@ struct Written {
     rule: Vec<rule::Written>,
     #[serde(default)]
     sharing: Vec<sharing::Written>,
+    #[serde(default)]
+    resource: Vec<resource::Written>,
 }
 
 impl Config {
@@ -123,6 +141,9 @@ impl Config {
         }
         if written.sharing.len() > TABLES_LIMIT {
             return Err(ConfigError::TooMany("sharing"));
+        }
+        if written.resource.len() > TABLES_LIMIT {
+            return Err(ConfigError::TooMany("resource"));
         }
         let mut rules = Vec::<Rule>::new();
         for written in written.rule {
@@ -145,7 +166,19 @@ impl Config {
                 Sharing::try_from(written).map_err(|why| ConfigError::Sharing { number, why })
             })
             .collect::<Result<_, _>>()?;
-        Ok(Config { rules, sharing })
+        let resources = written
+            .resource
+            .into_iter()
+            .zip(1..)
+            .map(|(written, number)| {
+                Resource::try_from(written).map_err(|why| ConfigError::Resource { number, why })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Config {
+            rules,
+            sharing,
+            resources,
+        })
     }
 
     /// Reads the configuration at `path`: a file of this machine, not below the host's root.
@@ -172,6 +205,12 @@ impl Config {
     /// cannot work is refused and not quietly made smaller.
     pub fn slots(&self, device: &Device) -> Result<Option<u32>, SharingError> {
         sharing::slots(&self.sharing, device)
+    }
+
+    /// What schedulers are to call the resource that `device` belongs to; `None` for the usual name.
+    #[must_use]
+    pub fn resource(&self, device: &Device) -> Option<&str> {
+        resource::name(&self.resources, device)
     }
 }
 

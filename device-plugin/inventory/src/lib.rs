@@ -11,6 +11,7 @@ pub mod device;
 pub mod driver_files;
 pub mod events;
 pub mod families;
+pub mod health;
 pub mod nodes;
 pub mod pci;
 mod scan;

@@ -18,6 +18,37 @@ pub enum Subject {
     Family(String),
 }
 
+impl Subject {
+    /// Of the three keys, of which one alone may be written.
+    pub(super) fn of(
+        device: Option<String>,
+        model: Option<String>,
+        family: Option<String>,
+    ) -> Result<Subject, String> {
+        let subject = match (device, model, family) {
+            (Some(device), None, None) => Subject::Device(device),
+            (None, Some(model), None) => Subject::Model(model),
+            (None, None, Some(family)) => Subject::Family(family),
+            _ => return Err("wanted is one of `device`, `model` and `family`".to_owned()),
+        };
+        let (Subject::Device(name) | Subject::Model(name) | Subject::Family(name)) = &subject;
+        if name.is_empty() {
+            return Err("an empty name means no device".to_owned());
+        }
+        Ok(subject)
+    }
+
+    /// How particularly it means `device`; 0 where it does not.
+    pub(super) fn rank(&self, device: &Device) -> u8 {
+        match self {
+            Subject::Device(name) if device.is_called(name) => 3,
+            Subject::Model(model) if device.model.as_ref() == Some(model) => 2,
+            Subject::Family(family) if device.family == family => 1,
+            _ => 0,
+        }
+    }
+}
+
 /// A statement on sharing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sharing {
@@ -56,16 +87,7 @@ impl TryFrom<Written> for Sharing {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Sharing, String> {
-        let subject = match (written.device, written.model, written.family) {
-            (Some(device), None, None) => Subject::Device(device),
-            (None, Some(model), None) => Subject::Model(model),
-            (None, None, Some(family)) => Subject::Family(family),
-            _ => return Err("wanted is one of `device`, `model` and `family`".to_owned()),
-        };
-        let (Subject::Device(name) | Subject::Model(name) | Subject::Family(name)) = &subject;
-        if name.is_empty() {
-            return Err("an empty name means no device".to_owned());
-        }
+        let subject = Subject::of(written.device, written.model, written.family)?;
         let slots = NonZeroU32::new(written.slots)
             .filter(|slots| slots.get() <= SLOTS_LIMIT)
             .ok_or_else(|| format!("`slots` is {}; wanted is 1 to {SLOTS_LIMIT}", written.slots))?;
@@ -75,16 +97,10 @@ impl TryFrom<Written> for Sharing {
 
 /// What is declared for `device`.
 pub(super) fn slots(all: &[Sharing], device: &Device) -> Result<Option<u32>, SharingError> {
-    let rank = |sharing: &&Sharing| match &sharing.subject {
-        Subject::Device(name) if device.is_called(name) => 3,
-        Subject::Model(model) if device.model.as_ref() == Some(model) => 2,
-        Subject::Family(family) if device.family == family => 1,
-        _ => 0,
-    };
     let Some(sharing) = all
         .iter()
-        .filter(|sharing| rank(sharing) > 0)
-        .max_by_key(rank)
+        .filter(|sharing| sharing.subject.rank(device) > 0)
+        .max_by_key(|sharing| sharing.subject.rank(device))
     else {
         return Ok(None);
     };
