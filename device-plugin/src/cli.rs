@@ -10,6 +10,7 @@ use crate::commands::check::CheckArgs;
 use crate::commands::compose::ComposeArgs;
 use crate::commands::docker::DockerArgs;
 use crate::commands::nomad::NomadArgs;
+use crate::commands::plugin::PluginArgs;
 use crate::commands::runtime::RuntimeArgs;
 use crate::commands::swarm::SwarmArgs;
 use clap::{Args, Subcommand};
@@ -48,4 +49,6 @@ pub enum DevicesCommand {
     Bundle(BundleArgs),
     /// Stand in front of an engine's OCI runtime and give containers what they ask for
     Runtime(RuntimeArgs),
+    /// Serve the kubelet: a device plugin that is back when the kubelet is
+    Plugin(PluginArgs),
 }

@@ -8,4 +8,5 @@ pub mod cli;
 pub mod commands;
 pub mod engines;
 pub mod offer;
+pub mod plugin;
 pub mod runtime;

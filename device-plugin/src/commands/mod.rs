@@ -10,6 +10,7 @@ mod list;
 pub mod nomad;
 mod output;
 mod party;
+pub mod plugin;
 pub mod runtime;
 pub mod swarm;
 
@@ -71,6 +72,7 @@ pub fn run(context: &Context, args: &DevicesArgs) -> anyhow::Result<ExitCode> {
         Some(DevicesCommand::Nomad(args)) => nomad::run(context, args),
         Some(DevicesCommand::Bundle(args)) => bundle::run(context, args),
         Some(DevicesCommand::Runtime(args)) => runtime::run(context, args),
+        Some(DevicesCommand::Plugin(args)) => plugin::run(context, args),
     }
 }
 

@@ -1,0 +1,215 @@
+//! `devices plugin`: serves the kubelet.
+
+use super::Context;
+use super::given::OfferArgs;
+use super::output::{Gaps, say};
+use crate::plugin::allocate::Give;
+use crate::plugin::kubelet::{Report, attend};
+use crate::plugin::names::{Fpga, Grouping, Naming};
+use crate::plugin::notify;
+use crate::plugin::placement::Spread;
+use crate::plugin::state::{Settings, State};
+use anyhow::Context as _;
+use clap::Args;
+use dunnage_host::HostRoot;
+use dunnage_inventory::events::Events;
+use dunnage_inventory::health::{Ledger, Log};
+use dunnage_inventory::{Config, Inventory, scan};
+use dunnage_model::gap::Gap;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What `devices plugin` takes.
+#[derive(Clone, Debug, Args)]
+pub struct PluginArgs {
+    /// The kubelet's folder; its sockets are in device-plugins below
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/kubelet")]
+    kubelet_dir: PathBuf,
+
+    /// How devices are given to containers
+    #[arg(long, value_name = "WAY", default_value = "nodes")]
+    give: Give,
+
+    /// What a resource stands for
+    #[arg(long, value_name = "WHAT", default_value = "family")]
+    group: Grouping,
+
+    /// What of an FPGA is given
+    #[arg(long, value_name = "WHAT", default_value = "function")]
+    fpga: Fpga,
+
+    /// Which slots of shared devices are given first
+    #[arg(long, value_name = "ORDER", default_value = "packed")]
+    slots: Spread,
+
+    #[command(flatten)]
+    offer: OfferArgs,
+}
+
+/// A burst of events is over when nothing comes for so long: one device brings several. The kubelet is
+/// told within 100 ms.
+const QUIET: Duration = Duration::from_millis(10);
+
+pub(super) fn run(context: &Context, args: &PluginArgs) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime that serves sockets")?;
+    let settings = Settings {
+        naming: Naming {
+            grouping: args.group,
+            fpga: args.fpga,
+        },
+        give: args.give,
+        spread: args.slots,
+        offer: args.offer.options(),
+    };
+    let state = State::new(context.host.clone(), context.config.clone(), settings);
+    let watch = Arc::new(Watch {
+        host: context.host.clone(),
+        config: context.config.clone(),
+        state: Arc::clone(&state),
+        seen: Mutex::default(),
+    });
+    watch.start()?;
+    let folder = args.kubelet_dir.join("device-plugins");
+    runtime.block_on(async {
+        let (mut ended, mut interrupted) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        notify::ready();
+        tokio::select! {
+            done = attend(&folder, &state, &tell) => done?,
+            _ = ended.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        anyhow::Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Keeps the state up to date with the host.
+struct Watch {
+    host: HostRoot,
+    config: Config,
+    state: Arc<State>,
+    seen: Mutex<Seen>,
+}
+
+/// What was seen last.
+#[derive(Default)]
+struct Seen {
+    inventory: Inventory,
+    ledger: Ledger,
+    said: Gaps,
+}
+
+impl Watch {
+    /// Learns what there is now, and goes on in threads of its own.
+    fn start(self: &Arc<Watch>) -> anyhow::Result<()> {
+        // Watched before it is scanned: what happens in between is seen by one of them.
+        let events = Events::open(&self.host, &[])?;
+        let log = if self.host.is_own() {
+            Some(Log::open())
+        } else {
+            None
+        };
+        self.scan();
+        self.seen().said.say(&events.gaps());
+        self.go_on("inventory", move |watch| watch.follow_events(events))?;
+        match log {
+            Some(Ok(log)) => self.go_on("kernel-log", move |watch| watch.follow_log(log))?,
+            Some(Err(error)) => {
+                let gap = Gap::new("health from the kernel's messages", error.to_string());
+                self.seen().said.say(&[gap]);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn go_on(
+        self: &Arc<Watch>,
+        name: &str,
+        follow: impl FnOnce(&Watch) -> io::Result<()> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let watch = Arc::clone(self);
+        let what = name.to_owned();
+        let run = move || {
+            if let Err(error) = follow(&watch) {
+                let why = format!("reading it failed: {error}; restart the plugin");
+                watch.seen().said.say(&[Gap::new(what, why)]);
+            }
+        };
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(run)
+            .with_context(|| format!("cannot start the thread {name}"))?;
+        Ok(())
+    }
+
+    fn follow_events(&self, mut events: Events) -> io::Result<()> {
+        loop {
+            events.wait(None)?;
+            // The first of a burst is told at once, and its end too.
+            self.scan();
+            while !events.wait(Some(QUIET))?.timed_out {}
+            self.scan();
+        }
+    }
+
+    fn follow_log(&self, mut log: Log) -> io::Result<()> {
+        loop {
+            let message = log.wait()?;
+            let mut seen = self.seen();
+            if seen.ledger.note(message) {
+                self.tell(&mut seen);
+            }
+        }
+    }
+
+    fn scan(&self) {
+        let inventory = scan(&self.host, &self.config);
+        let mut seen = self.seen();
+        seen.said.say(&inventory.gaps);
+        seen.ledger.forget_the_gone(&inventory);
+        seen.inventory = inventory;
+        self.tell(&mut seen);
+    }
+
+    fn tell(&self, seen: &mut Seen) {
+        let mut inventory = seen.inventory.clone();
+        seen.ledger.mark(&mut inventory);
+        let gaps = self.state.learn(inventory);
+        seen.said.say(&gaps);
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn tell(report: Report) {
+    say(&match report {
+        Report::Registered { resource, took } => {
+            format!(
+                "the kubelet knows of {resource} after {:.1} ms",
+                took.as_secs_f64() * 1e3
+            )
+        }
+        Report::Failed(error) => format!("{error}; it is tried again when the kubelet comes back"),
+        Report::Socket(path, error) => format!(
+            "cannot serve at {}: {error}; the folder must be writable to this user",
+            path.display()
+        ),
+        Report::Absent(path) => format!(
+            "no kubelet at {} yet: it is told of the devices when it comes",
+            path.display()
+        ),
+    });
+}

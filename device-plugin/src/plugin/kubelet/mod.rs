@@ -1,0 +1,9 @@
+//! The kubelet's side: its folder of sockets, and registering there again and again.
+
+mod folder;
+mod register;
+mod session;
+
+pub use folder::{Folder, Happened, KUBELET};
+pub use register::{RegisterError, register};
+pub use session::{Report, attend};

@@ -1,0 +1,95 @@
+//! Telling the kubelet that a resource is served.
+
+use crate::plugin::api::{Empty, RegisterRequest, VERSION, path};
+use crate::plugin::state::OPTIONS;
+use hyper_util::rt::TokioIo;
+use std::path::Path;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tonic::client::Grpc;
+use tonic::codegen::http::Uri;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::Endpoint;
+use tonic::{Request, Status};
+use tonic_prost::ProstCodec;
+
+/// A kubelet dials back for up to 10 s before it answers.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Why the kubelet does not know of a resource.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// Nobody listens, or not yet.
+    #[error("connecting to the kubelet at {path} failed: {why}")]
+    Connect {
+        /// The kubelet's socket.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// It said no.
+    #[error("the kubelet refused {resource}: {status}")]
+    Refused {
+        /// The resource.
+        resource: String,
+        /// What it said.
+        status: Box<Status>,
+    },
+    /// It said nothing.
+    #[error("the kubelet did not answer for 15 s when {resource} was registered")]
+    Late {
+        /// The resource.
+        resource: String,
+    },
+}
+
+/// Registers `resource`, which is served at the socket named `endpoint` beside the kubelet's own.
+///
+/// # Errors
+/// Where the kubelet is not there, is busy, or refuses the name.
+pub async fn register(kubelet: &Path, endpoint: &str, resource: &str) -> Result<(), RegisterError> {
+    let late = |_| RegisterError::Late {
+        resource: resource.to_owned(),
+    };
+    tokio::time::timeout(PATIENCE, ask(kubelet, endpoint, resource))
+        .await
+        .map_err(late)?
+}
+
+async fn ask(kubelet: &Path, endpoint: &str, resource: &str) -> Result<(), RegisterError> {
+    let path = kubelet.to_path_buf();
+    let connector = tower::service_fn(move |_: Uri| {
+        let path = path.clone();
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    let dialled = Endpoint::from_static("http://localhost");
+    let unreachable = |error: &dyn std::error::Error| {
+        let causes = std::iter::successors(Some(error), |error| error.source());
+        RegisterError::Connect {
+            path: kubelet.display().to_string(),
+            why: causes
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(": "),
+        }
+    };
+    let connecting = dialled.connect_with_connector(connector);
+    let channel = connecting.await.map_err(|error| unreachable(&error))?;
+    let mut grpc = Grpc::new(channel);
+    grpc.ready().await.map_err(|error| unreachable(&error))?;
+    let request = Request::new(RegisterRequest {
+        version: VERSION.to_owned(),
+        endpoint: endpoint.to_owned(),
+        resource_name: resource.to_owned(),
+        options: Some(OPTIONS),
+    });
+    let codec = ProstCodec::<RegisterRequest, Empty>::default();
+    let answer = grpc.unary(request, PathAndQuery::from_static(path::REGISTER), codec);
+    answer
+        .await
+        .map(|_| ())
+        .map_err(|status| RegisterError::Refused {
+            resource: resource.to_owned(),
+            status: Box::new(status),
+        })
+}

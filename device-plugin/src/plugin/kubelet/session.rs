@@ -1,0 +1,215 @@
+//! Serving every resource and keeping the kubelet told of it.
+//!
+//! One rule orders everything: the old stream ends, then a new socket is served under a name never
+//! used before, then the kubelet is told. A kubelet that looks a client up by its resource would
+//! otherwise take the end of the old stream for the end of the new one (kubernetes/kubernetes #127803).
+
+use super::folder::{Folder, Happened, KUBELET};
+use super::register::{RegisterError, register};
+use crate::plugin::serve::Served;
+use crate::plugin::state::State;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// What a name of our sockets begins with.
+const PREFIX: &str = "dunnage-";
+/// The first wait before a registration is tried again, and the longest. A kubelet makes its socket a
+/// moment before it listens.
+const RETRY: Duration = Duration::from_millis(1);
+const RETRY_LIMIT: Duration = Duration::from_secs(1);
+
+/// What is worth a line in a log, or a count.
+#[derive(Debug)]
+pub enum Report {
+    /// The kubelet knows of a resource.
+    Registered {
+        /// Its name.
+        resource: String,
+        /// From when the kubelet came, or the resource was there, to its answer.
+        took: Duration,
+    },
+    /// The kubelet could not be told, and is told again.
+    Failed(RegisterError),
+    /// A socket cannot be made.
+    Socket(PathBuf, io::Error),
+    /// The kubelet is not there.
+    Absent(PathBuf),
+}
+
+/// One resource: its socket, and how far the kubelet knows of it.
+struct Session {
+    served: Served,
+    endpoint: String,
+}
+
+/// Serves all resources of `state` and registers them with the kubelet whose sockets are in `folder`,
+/// whenever it comes, until this is dropped. `report` is told what happens.
+///
+/// # Errors
+/// Where the folder cannot be watched.
+pub async fn attend(
+    folder: &Path,
+    state: &Arc<State>,
+    report: &(dyn Fn(Report) + Sync),
+) -> io::Result<()> {
+    let mut folder = Folder::watch(folder)?;
+    remove_orphans(folder.path());
+    let mut resources = state.resources();
+    let mut attendant = Attendant {
+        state: Arc::clone(state),
+        sessions: BTreeMap::new(),
+        registering: JoinSet::new(),
+        since: Instant::now(),
+    };
+    if !folder.kubelet().exists() {
+        report(Report::Absent(folder.kubelet()));
+    }
+    loop {
+        let names = resources.borrow_and_update().clone();
+        attendant.serve(&names, &folder, report);
+        tokio::select! {
+            happened = folder.wait() => attendant.react(&happened?, &folder).await,
+            changed = resources.changed() => {
+                if changed.is_err() {
+                    return Ok(());
+                }
+                attendant.since = Instant::now();
+            }
+            Some(done) = attendant.registering.join_next() => {
+                if let Ok(done) = done {
+                    report(done);
+                }
+            }
+        }
+    }
+}
+
+struct Attendant {
+    state: Arc<State>,
+    sessions: BTreeMap<String, Session>,
+    /// One task a resource that the kubelet is being told of; each ends with a report.
+    registering: JoinSet<Report>,
+    since: Instant,
+}
+
+impl Attendant {
+    /// Serves the resources that are not served yet, and tells the kubelet where it is there.
+    fn serve(&mut self, names: &[String], folder: &Folder, report: &(dyn Fn(Report) + Sync)) {
+        for resource in names {
+            if self.sessions.contains_key(resource) || !folder.path().is_dir() {
+                continue;
+            }
+            let endpoint = endpoint(resource);
+            let path = folder.path().join(&endpoint);
+            match Served::open(&path, self.state.plugin(resource)) {
+                Ok(served) => {
+                    let session = Session {
+                        served,
+                        endpoint: endpoint.clone(),
+                    };
+                    self.sessions.insert(resource.clone(), session);
+                    // Where there is no kubelet the folder tells when it comes.
+                    if folder.kubelet().exists() {
+                        self.register(resource.clone(), endpoint, folder);
+                    }
+                }
+                Err(error) => report(Report::Socket(path, error)),
+            }
+        }
+    }
+
+    fn register(&mut self, resource: String, endpoint: String, folder: &Folder) {
+        let (kubelet, since) = (folder.kubelet(), self.since);
+        self.registering.spawn(async move {
+            let mut wait = RETRY;
+            loop {
+                match register(&kubelet, &endpoint, &resource).await {
+                    Ok(()) => {
+                        return Report::Registered {
+                            resource,
+                            took: since.elapsed(),
+                        };
+                    }
+                    // Without a socket there is nobody to try again with: the folder tells when there
+                    // is.
+                    Err(error) if !kubelet.exists() => return Report::Failed(error),
+                    Err(error @ RegisterError::Refused { .. }) if wait >= RETRY_LIMIT => {
+                        return Report::Failed(error);
+                    }
+                    Err(_) => tokio::time::sleep(wait).await,
+                }
+                wait = (wait * 2).min(RETRY_LIMIT);
+            }
+        });
+    }
+
+    /// A kubelet that came, or a socket of ours that somebody removed: everything anew.
+    async fn react(&mut self, happened: &Happened, folder: &Folder) {
+        let lost = self
+            .sessions
+            .values()
+            .any(|session| happened.removed.contains(&session.endpoint));
+        let gone = !folder.path().is_dir();
+        if !happened.kubelet && !lost && !gone {
+            return;
+        }
+        self.since = Instant::now();
+        self.registering.shutdown().await;
+        for (_, session) in std::mem::take(&mut self.sessions) {
+            session.served.close().await;
+        }
+    }
+}
+
+/// A name for a socket that was never used and never will be: a path with it in the kubelet's folder
+/// keeps below the 107 bytes of sun_path.
+fn endpoint(resource: &str) -> String {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let hash = Sha256::digest(resource.as_bytes());
+    let hash: String = hash
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let started = started();
+    format!("{PREFIX}{hash}-{started:x}-{number}.sock")
+}
+
+/// Tells this start of this process from every other: with containers, process ids are alike.
+fn started() -> u64 {
+    use std::sync::OnceLock;
+    use std::time::SystemTime;
+    static STARTED: OnceLock<u64> = OnceLock::new();
+    *STARTED.get_or_init(|| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let nanos = now.map_or(0, |now| now.as_nanos());
+        u64::try_from(nanos % (1 << 52)).unwrap_or(0) ^ u64::from(std::process::id())
+    })
+}
+
+/// Removes the sockets of a start that was killed. Whoever still listens is another instance, which
+/// is about to be replaced and removes its own.
+fn remove_orphans(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten().take(1024) {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let ours = name.starts_with(PREFIX) && name.ends_with(".sock") && name != KUBELET;
+        if ours {
+            let refused = std::os::unix::net::UnixStream::connect(entry.path())
+                .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+            if refused {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}

@@ -1,0 +1,538 @@
+//! Which of the free devices belong together: by NVLink or XGMI, then by PCIe, then by NUMA node; and
+//! away from where there is noise. Pure.
+//!
+//! The worth of a set is the sum of the worth of its pairs, as NVIDIA's go-gpuallocator and AMD's plugin
+//! have it. Sets of up to 16 candidates are all looked at; beyond that the best set is grown from
+//! each candidate by whoever adds most, and then improved by swaps, which is not always the best.
+
+use super::advertise::Slot;
+use clap::ValueEnum;
+use dunnage_inventory::Inventory;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How the slots of shared devices are chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Spread {
+    /// Devices that are in use already before those that are free
+    #[default]
+    Packed,
+    /// Devices with the fewest users first
+    Spread,
+}
+
+/// Devices up to which every set is looked at.
+const ALL_SETS: usize = 16;
+/// Rounds of swaps at the most.
+const SWAPS: usize = 4;
+
+/// What is known of a candidate: a device with its free slots.
+struct Candidate<'a> {
+    device: &'a str,
+    slots: Vec<&'a str>,
+    /// Slots of it that must be included.
+    wanted: Vec<&'a str>,
+    /// Slots of it that somebody has.
+    users: u32,
+}
+
+/// What makes devices belong together, and what speaks against one.
+#[derive(Clone, Debug, Default)]
+pub struct Ties {
+    /// Worth of a pair, by the ids of the inventory, the smaller one first; absent is 0.
+    pairs: BTreeMap<(String, String), u32>,
+    /// What speaks against a device: seconds of harm that verdicts found there.
+    noise: BTreeMap<String, f64>,
+}
+
+/// Worth of what joins two devices: one link more outweighs any switch, a switch any NUMA node.
+const LINK: u32 = 1000;
+const SAME_SWITCH: u32 = 100;
+const SAME_NUMA_NODE: u32 = 10;
+
+impl Ties {
+    /// What the inventory tells.
+    #[must_use]
+    pub fn of(inventory: &Inventory) -> Ties {
+        let mut ties = Ties::default();
+        for (at, one) in inventory.devices.iter().enumerate() {
+            for other in inventory.devices.iter().skip(at + 1) {
+                let links: u32 = one
+                    .peers
+                    .iter()
+                    .filter(|peer| peer.id == other.id && peer.over != "pcie")
+                    .map(|peer| peer.links.clamp(1, 32))
+                    .sum();
+                let near = |a: Option<&String>, b: Option<&String>| a.is_some() && a == b;
+                let path = |device: &'_ dunnage_inventory::Device, last: bool| {
+                    let path = &device.pci.as_ref()?.path;
+                    if last {
+                        path.last().cloned()
+                    } else {
+                        path.first().cloned()
+                    }
+                };
+                let mut worth = links * LINK;
+                if near(path(one, true).as_ref(), path(other, true).as_ref()) {
+                    worth += SAME_SWITCH;
+                } else if near(path(one, false).as_ref(), path(other, false).as_ref()) {
+                    worth += SAME_SWITCH / 2;
+                }
+                if one.numa_node.is_some() && one.numa_node == other.numa_node {
+                    worth += SAME_NUMA_NODE;
+                }
+                if worth > 0 {
+                    ties.pairs.insert(ordered(&one.id, &other.id), worth);
+                }
+            }
+        }
+        ties
+    }
+
+    /// Adds what verdicts say of the noise at devices, in seconds of harm.
+    pub fn note_noise(&mut self, noise: BTreeMap<String, f64>) {
+        self.noise = noise;
+    }
+
+    fn pair(&self, a: &str, b: &str) -> u32 {
+        self.pairs.get(&ordered(a, b)).copied().unwrap_or(0)
+    }
+}
+
+fn ordered(a: &str, b: &str) -> (String, String) {
+    if a <= b {
+        (a.to_owned(), b.to_owned())
+    } else {
+        (b.to_owned(), a.to_owned())
+    }
+}
+
+/// The best `size` of the slots that are `available`, with all that `must` be among them; fewer
+/// where there are fewer. `all` are the slots of the resource.
+#[must_use]
+pub fn preferred(
+    all: &[Slot],
+    available: &[String],
+    must: &[String],
+    size: usize,
+    spread: Spread,
+    ties: &Ties,
+) -> Vec<String> {
+    let candidates = candidates(all, available, must);
+    let matrix = Matrix::new(&candidates, ties, spread);
+    let fixed: Vec<usize> = (0..candidates.len())
+        .filter(|at| {
+            candidates
+                .get(*at)
+                .is_some_and(|one| !one.wanted.is_empty())
+        })
+        .collect();
+    // A container that asks for two wants two devices, and not two slots of one, as long as there are
+    // enough.
+    let devices = size.max(fixed.len()).min(candidates.len());
+    take(&candidates, &matrix.best(&fixed, devices), size)
+}
+
+/// Free devices by their own id, in the order of the resource.
+fn candidates<'a>(all: &'a [Slot], available: &[String], must: &[String]) -> Vec<Candidate<'a>> {
+    let free: BTreeSet<&str> = available.iter().chain(must).map(String::as_str).collect();
+    let wanted: BTreeSet<&str> = must.iter().map(String::as_str).collect();
+    let mut candidates: BTreeMap<&str, Candidate<'a>> = BTreeMap::new();
+    let mut order: Vec<&str> = Vec::new();
+    for slot in all {
+        let candidate = candidates.entry(&slot.device).or_insert_with(|| {
+            order.push(&slot.device);
+            Candidate {
+                device: &slot.device,
+                slots: Vec::new(),
+                wanted: Vec::new(),
+                users: 0,
+            }
+        });
+        if wanted.contains(slot.id.as_str()) {
+            candidate.wanted.push(&slot.id);
+        } else if free.contains(slot.id.as_str()) {
+            candidate.slots.push(&slot.id);
+        } else {
+            candidate.users += 1;
+        }
+    }
+    order
+        .into_iter()
+        .filter_map(|device| candidates.remove(device))
+        .filter(|one| !one.slots.is_empty() || !one.wanted.is_empty())
+        .collect()
+}
+
+/// Worth of pairs by index, and what speaks against each.
+struct Matrix {
+    count: usize,
+    pairs: Vec<u32>,
+    own: Vec<Worth>,
+}
+
+impl Matrix {
+    fn new(candidates: &[Candidate<'_>], ties: &Ties, spread: Spread) -> Matrix {
+        let count = candidates.len();
+        let mut pairs = Vec::with_capacity(count * count);
+        for a in candidates {
+            pairs.extend(candidates.iter().map(|b| {
+                if a.device == b.device {
+                    0
+                } else {
+                    ties.pair(a.device, b.device)
+                }
+            }));
+        }
+        let own = |one: &Candidate<'_>| Worth {
+            noise: ties.noise.get(one.device).copied().unwrap_or(0.0),
+            ties: 0,
+            fill: match spread {
+                Spread::Packed => i64::from(one.users),
+                Spread::Spread => -i64::from(one.users),
+            },
+        };
+        Matrix {
+            count,
+            pairs,
+            own: candidates.iter().map(own).collect(),
+        }
+    }
+
+    fn pair(&self, a: usize, b: usize) -> u32 {
+        self.pairs.get(a * self.count + b).copied().unwrap_or(0)
+    }
+
+    /// What a device is worth beside these others.
+    fn beside(&self, at: usize, others: &[usize]) -> Worth {
+        let ties = others.iter().map(|b| u64::from(self.pair(at, *b))).sum();
+        Worth {
+            ties,
+            ..self.own.get(at).copied().unwrap_or_default()
+        }
+    }
+
+    fn worth(&self, set: &[usize]) -> Worth {
+        let mut sum = Worth::default();
+        for (at, a) in set.iter().enumerate() {
+            let others = set.get(at + 1..).unwrap_or_default();
+            sum = sum.and(self.beside(*a, others));
+        }
+        sum
+    }
+
+    fn best(&self, fixed: &[usize], size: usize) -> Vec<usize> {
+        if size >= self.count {
+            return (0..self.count).collect();
+        }
+        if self.count <= ALL_SETS {
+            self.every_set(fixed, size)
+        } else {
+            self.grown(fixed, size)
+        }
+    }
+
+    /// The best of all sets; the first in the order of the resource where several are equal.
+    fn every_set(&self, fixed: &[usize], size: usize) -> Vec<usize> {
+        let must = fixed.iter().fold(0_u32, |bits, at| bits | 1 << at);
+        let mut best: Option<(Worth, Vec<usize>)> = None;
+        let mut set: Vec<usize> = (0..size).collect();
+        loop {
+            let bits = set.iter().fold(0_u32, |bits, at| bits | 1 << at);
+            if bits & must == must {
+                let worth = self.worth(&set);
+                if best.as_ref().is_none_or(|(there, _)| worth.beats(there)) {
+                    best = Some((worth, set.clone()));
+                }
+            }
+            if !next_set(&mut set, self.count) {
+                break;
+            }
+        }
+        best.map(|(_, set)| set).unwrap_or_default()
+    }
+
+    /// Grown from each candidate, and improved by swaps.
+    fn grown(&self, fixed: &[usize], size: usize) -> Vec<usize> {
+        let seeds: Vec<Vec<usize>> = if fixed.is_empty() {
+            (0..self.count).map(|seed| vec![seed]).collect()
+        } else {
+            vec![fixed.to_vec()]
+        };
+        let mut best: Option<(Worth, Vec<usize>)> = None;
+        for seed in seeds {
+            let set = self.improved(self.grow(seed, size), fixed);
+            let worth = self.worth(&set);
+            if best.as_ref().is_none_or(|(there, _)| worth.beats(there)) {
+                best = Some((worth, set));
+            }
+        }
+        let mut set = best.map(|(_, set)| set).unwrap_or_default();
+        set.sort_unstable();
+        set
+    }
+
+    fn grow(&self, mut set: Vec<usize>, size: usize) -> Vec<usize> {
+        let mut worths: Vec<Worth> = (0..self.count).map(|at| self.beside(at, &set)).collect();
+        while set.len() < size {
+            let free = (0..self.count).filter(|at| !set.contains(at));
+            let worth = |at: usize| worths.get(at).copied().unwrap_or_default();
+            let Some(next) = free.reduce(|a, b| if worth(b).beats(&worth(a)) { b } else { a })
+            else {
+                break;
+            };
+            for (at, worth) in worths.iter_mut().enumerate() {
+                worth.ties += u64::from(self.pair(at, next));
+            }
+            set.push(next);
+        }
+        set
+    }
+
+    fn improved(&self, mut set: Vec<usize>, fixed: &[usize]) -> Vec<usize> {
+        for _ in 0..SWAPS {
+            let mut changed = false;
+            for place in 0..set.len() {
+                let Some(&there) = set.get(place) else { break };
+                if fixed.contains(&there) {
+                    continue;
+                }
+                let rest: Vec<usize> = set.iter().copied().filter(|at| *at != there).collect();
+                let best = (0..self.count)
+                    .filter(|at| !set.contains(at))
+                    .map(|at| (at, self.beside(at, &rest)))
+                    .reduce(|a, b| if b.1.beats(&a.1) { b } else { a });
+                if let Some((other, worth)) = best
+                    && worth.beats(&self.beside(there, &rest))
+                    && let Some(at) = set.get_mut(place)
+                {
+                    *at = other;
+                    changed = true;
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
+        set
+    }
+}
+
+/// What a set is worth: less noise goes before nearer devices, and those before how full they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Worth {
+    noise: f64,
+    ties: u64,
+    fill: i64,
+}
+
+impl Worth {
+    fn and(self, other: Worth) -> Worth {
+        Worth {
+            noise: self.noise + other.noise,
+            ties: self.ties + other.ties,
+            fill: self.fill + other.fill,
+        }
+    }
+
+    fn beats(&self, other: &Worth) -> bool {
+        let order = other.noise.total_cmp(&self.noise);
+        let order = order.then(self.ties.cmp(&other.ties));
+        order.then(self.fill.cmp(&other.fill)).is_gt()
+    }
+}
+
+/// The next set of as many of `count`, in lexical order; false after the last.
+fn next_set(set: &mut [usize], count: usize) -> bool {
+    let size = set.len();
+    for place in (0..size).rev() {
+        let most = count - size + place;
+        if let Some(at) = set.get(place).copied().filter(|at| *at < most) {
+            for (step, at_place) in set.iter_mut().skip(place).enumerate() {
+                *at_place = at + 1 + step;
+            }
+            return true;
+        }
+    }
+    false
+}
+
+/// Slots of the chosen devices: those that must be, then one of each device, then more of them.
+fn take(candidates: &[Candidate<'_>], chosen: &[usize], size: usize) -> Vec<String> {
+    let mut taken: Vec<String> = candidates
+        .iter()
+        .flat_map(|one| one.wanted.iter().map(|id| (*id).to_owned()))
+        .collect();
+    let mut left: Vec<&Candidate<'_>> =
+        chosen.iter().filter_map(|at| candidates.get(*at)).collect();
+    // A device of which a slot is taken already comes last.
+    left.sort_by_key(|one| one.wanted.len());
+    let mut round = 0;
+    while taken.len() < size {
+        let next: Vec<&&str> = left.iter().filter_map(|one| one.slots.get(round)).collect();
+        if next.is_empty() {
+            break;
+        }
+        let room = size - taken.len();
+        taken.extend(next.into_iter().take(room).map(|id| (*id).to_owned()));
+        round += 1;
+    }
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn slots(ids: &[&str]) -> Vec<Slot> {
+        let slot = |id: &&str| Slot {
+            id: (*id).to_owned(),
+            device: id.split("::").next().unwrap().to_owned(),
+            ill: None,
+            numa_node: None,
+        };
+        ids.iter().map(slot).collect()
+    }
+
+    fn ids(of: &[&str]) -> Vec<String> {
+        of.iter().map(|id| (*id).to_owned()).collect()
+    }
+
+    fn ties(pairs: &[(&str, &str, u32)]) -> Ties {
+        let mut ties = Ties::default();
+        for (a, b, worth) in pairs {
+            ties.pairs.insert(ordered(a, b), *worth);
+        }
+        ties
+    }
+
+    #[test]
+    fn those_that_are_linked_go_together() {
+        let all = slots(&["a", "b", "c", "d"]);
+        let ties = ties(&[("b", "d", LINK), ("a", "b", SAME_NUMA_NODE)]);
+        let free = ids(&["a", "b", "c", "d"]);
+        let two = preferred(&all, &free, &[], 2, Spread::Packed, &ties);
+        assert_eq!(two, ids(&["b", "d"]));
+        let with_a = preferred(&all, &free, &ids(&["a"]), 2, Spread::Packed, &ties);
+        assert_eq!(with_a, ids(&["a", "b"]));
+    }
+
+    #[test]
+    fn noise_goes_before_nearness() {
+        let all = slots(&["a", "b", "c"]);
+        let mut ties = ties(&[("a", "b", LINK)]);
+        ties.note_noise(BTreeMap::from([("b".to_owned(), 3.5)]));
+        let free = ids(&["a", "b", "c"]);
+        let two = preferred(&all, &free, &[], 2, Spread::Packed, &ties);
+        assert_eq!(two, ids(&["a", "c"]));
+    }
+
+    #[test]
+    fn shared_devices_are_filled_or_spread_as_asked() {
+        let all = slots(&["a::0", "a::1", "b::0", "b::1"]);
+        let free = ids(&["a::0", "a::1", "b::1"]);
+        let one = |spread| preferred(&all, &free, &[], 1, spread, &Ties::default());
+        assert_eq!(one(Spread::Packed), ids(&["b::1"]));
+        assert_eq!(one(Spread::Spread), ids(&["a::0"]));
+        // Two are two devices, as long as there are two.
+        let two = preferred(&all, &free, &[], 2, Spread::Packed, &Ties::default());
+        assert_eq!(two, ids(&["a::0", "b::1"]));
+    }
+
+    #[test]
+    fn what_nobody_has_is_not_given() {
+        let all = slots(&["a"]);
+        let asked = preferred(
+            &all,
+            &ids(&["a", "x"]),
+            &[],
+            2,
+            Spread::Packed,
+            &Ties::default(),
+        );
+        assert_eq!(asked, ids(&["a"]));
+        assert!(preferred(&[], &ids(&["x"]), &[], 1, Spread::Packed, &Ties::default()).is_empty());
+    }
+
+    /// Sixty-four devices, of which the best eight are to be found by growing.
+    fn many(pairs: &[u32], count: usize) -> (Vec<Slot>, Vec<String>, Ties) {
+        let names: Vec<String> = (0..count).map(|at| format!("{at:02}")).collect();
+        let mut ties = Ties::default();
+        let mut worth = pairs.iter().cycle();
+        for (at, a) in names.iter().enumerate() {
+            for b in names.iter().skip(at + 1) {
+                ties.pairs.insert(ordered(a, b), *worth.next().unwrap());
+            }
+        }
+        let all = slots(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        (all, names, ties)
+    }
+
+    #[test]
+    fn eight_of_sixty_four_find_their_island() {
+        // Eight islands of eight, each device with seven links.
+        let (all, names, mut ties) = many(&[SAME_NUMA_NODE], 64);
+        for (at, a) in names.iter().enumerate() {
+            for (other, b) in names.iter().enumerate().skip(at + 1) {
+                if at % 8 == other % 8 {
+                    ties.pairs.insert(ordered(a, b), LINK);
+                }
+            }
+        }
+        let chosen = preferred(&all, &names, &[], 8, Spread::Packed, &ties);
+        assert_eq!(chosen.len(), 8);
+        let island = |id: &String| id.parse::<usize>().unwrap() % 8;
+        assert!(
+            chosen.iter().all(|id| island(id) == island(&chosen[0])),
+            "{chosen:?}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn all_that_is_asked_for_is_given_once_and_what_must_be_is_there(
+            count in 1_usize..20,
+            size in 0_usize..20,
+            must in prop::collection::btree_set(0_usize..20, 0..4),
+            pairs in prop::collection::vec(0_u32..1000, 1..50),
+        ) {
+            let (all, names, ties) = many(&pairs, count);
+            let must: Vec<String> = must.iter().filter_map(|at| names.get(*at).cloned()).collect();
+            let size = size.clamp(must.len(), count.max(must.len()));
+            let chosen = preferred(&all, &names, &must, size, Spread::Packed, &ties);
+            let once: BTreeSet<&String> = chosen.iter().collect();
+            prop_assert_eq!(once.len(), chosen.len());
+            prop_assert_eq!(chosen.len(), size);
+            prop_assert!(must.iter().all(|id| chosen.contains(id)));
+        }
+
+        /// The other way to the best set: all bit patterns.
+        #[test]
+        fn up_to_sixteen_it_is_the_best_set(
+            count in 1_usize..12,
+            size in 1_usize..6,
+            pairs in prop::collection::vec(0_u32..1000, 1..70),
+        ) {
+            let (all, names, ties) = many(&pairs, count);
+            let size = size.min(count);
+            let worth = |set: &[&String]| -> u64 {
+                let mut sum = 0;
+                for (at, a) in set.iter().enumerate() {
+                    sum += set[at + 1..].iter().map(|b| u64::from(ties.pair(a, b))).sum::<u64>();
+                }
+                sum
+            };
+            let best = (0_u32..1 << count)
+                .filter(|bits| bits.count_ones() as usize == size)
+                .map(|bits| {
+                    let set: Vec<&String> =
+                        (0..count).filter(|at| bits >> at & 1 == 1).map(|at| &names[at]).collect();
+                    worth(&set)
+                })
+                .max()
+                .unwrap();
+            let chosen = preferred(&all, &names, &[], size, Spread::Packed, &ties);
+            prop_assert_eq!(worth(&chosen.iter().collect::<Vec<_>>()), best);
+        }
+    }
+}

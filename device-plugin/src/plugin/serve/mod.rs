@@ -1,0 +1,104 @@
+//! The plugin's side of the API: HTTP/2 on a Unix socket, a socket a resource.
+//!
+//! The connections of a socket end with it: the kubelet must see the end of an old stream before it
+//! hears of a new socket (kubernetes/kubernetes #127803).
+
+mod authority;
+mod calls;
+
+pub use calls::Plugin;
+
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Connections to one socket at a time: the kubelet has one.
+const CONNECTIONS_LIMIT: usize = 16;
+/// Between the socket and the server.
+const PIPE_BYTES: usize = 16_384;
+/// When accepting failed, it is tried again after this.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+/// A socket that is served until it is closed or dropped; then its connections end, and it is removed.
+pub struct Served {
+    path: PathBuf,
+    end: Option<oneshot::Sender<()>>,
+    accepting: JoinHandle<()>,
+}
+
+impl Served {
+    /// Binds `path` and serves `plugin` there from now on. A socket of that name that is there already
+    /// is an error: names are never used twice.
+    ///
+    /// # Errors
+    /// Where the socket cannot be made: the folder is missing or not ours to write, the path is longer
+    /// than 107 bytes.
+    pub fn open(path: &Path, plugin: Arc<dyn Plugin>) -> io::Result<Served> {
+        let listener = UnixListener::bind(path)?;
+        let (end, ended) = oneshot::channel();
+        Ok(Served {
+            path: path.to_path_buf(),
+            end: Some(end),
+            accepting: tokio::spawn(accept(listener, plugin, ended)),
+        })
+    }
+
+    /// Ends every connection, and returns when the last one has ended.
+    pub async fn close(mut self) {
+        self.end = None;
+        let _ = (&mut self.accepting).await;
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // The kubelet may have removed it; nobody else uses its name.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Accepts connections until `ended` is, and then ends them all.
+async fn accept(listener: UnixListener, plugin: Arc<dyn Plugin>, mut ended: oneshot::Receiver<()>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = &mut ended => break,
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_LIMIT => {
+                match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn(serve(stream, Arc::clone(&plugin)));
+                    }
+                    // Out of descriptors, most likely: one that ends makes room.
+                    Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn serve(stream: UnixStream, plugin: Arc<dyn Plugin>) {
+    let (from_client, to_client) = stream.into_split();
+    let (requests, feed) = tokio::io::duplex(PIPE_BYTES);
+    let rewriting = authority::copy(from_client, feed);
+    let service = hyper::service::service_fn(move |request| {
+        let plugin = Arc::clone(&plugin);
+        async move { Ok::<_, std::convert::Infallible>(calls::answer(&*plugin, request).await) }
+    });
+    let io = TokioIo::new(tokio::io::join(requests, to_client));
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .max_concurrent_streams(64)
+        .serve_connection(io, service);
+    // Whatever ends first ends the other: a client that is gone, or one that breaks the protocol.
+    tokio::select! {
+        _ = connection => {}
+        Err(_) = rewriting => {}
+    }
+}
