@@ -195,10 +195,11 @@ fn runs_called_clean_are_more_alike_than_those_called_disturbed() -> Result<()> 
         eprintln!("the machine is too busy for clean runs: nothing to compare");
         return Ok(());
     }
+    // The standard deviation over the mean: the longest and the shortest of a few runs are chance.
     let spread = |all: &[f64]| {
-        let longest = all.iter().copied().fold(0.0, f64::max);
-        let shortest = all.iter().copied().fold(f64::INFINITY, f64::min);
-        (longest - shortest) / shortest
+        let mean = all.iter().sum::<f64>() / all.len() as f64;
+        let squares: f64 = all.iter().map(|one| (one - mean).powi(2)).sum();
+        (squares / all.len() as f64).sqrt() / mean
     };
     let (of_clean, of_disturbed) = (spread(&clean), spread(&disturbed));
     ensure!(

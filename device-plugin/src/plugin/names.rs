@@ -71,11 +71,8 @@ pub fn resource(device: &Device, config: &Config, naming: Naming) -> Option<Stri
     if naming.grouping == Grouping::Model
         && let Some(model) = &device.model
     {
-        let domain = kind(device)
-            .split('/')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let kind = kind_name(device);
+        let domain = kind.split('/').next().unwrap_or_default();
         return Some(format!("{domain}/{}", part(&model.to_lowercase())));
     }
     let driver = device.driver.as_ref().map(|driver| driver.name.as_str());

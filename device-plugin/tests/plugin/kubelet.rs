@@ -27,30 +27,30 @@ use tonic_prost::ProstCodec;
 
 /// What the kubelet knows of a resource.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub(crate) struct Known {
     /// The socket that was registered last.
-    pub endpoint: String,
+    pub(crate) endpoint: String,
     /// The last list, `None` before the first and after the stream's end.
-    pub list: Option<ListAndWatchResponse>,
+    pub(crate) list: Option<ListAndWatchResponse>,
     /// When the last list came.
-    pub at: Option<Instant>,
+    pub(crate) at: Option<Instant>,
     /// Registrations so far.
-    pub registrations: u32,
+    pub(crate) registrations: u32,
 }
 
-pub type Registry = BTreeMap<String, Known>;
+pub(crate) type Registry = BTreeMap<String, Known>;
 
 /// A kubelet that runs until it is killed or dropped.
-pub struct Kubelet {
+pub(crate) struct Kubelet {
     folder: PathBuf,
     accepting: JoinHandle<()>,
     known: Arc<watch::Sender<Registry>>,
-    pub started: Instant,
+    pub(crate) started: Instant,
 }
 
 impl Kubelet {
     /// As the real one: cleans the folder of sockets, then serves its own.
-    pub async fn start(folder: &Path) -> Kubelet {
+    pub(crate) async fn start(folder: &Path) -> Kubelet {
         std::fs::create_dir_all(folder).unwrap();
         for entry in std::fs::read_dir(folder).unwrap().flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_socket()) {
@@ -70,13 +70,13 @@ impl Kubelet {
     }
 
     /// As by SIGKILL: connections end, the socket's file stays.
-    pub async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         self.accepting.abort();
         let _ = (&mut self.accepting).await;
     }
 
     /// Waits until what is known of `resource` is as `wanted`; panics after 10 s.
-    pub async fn until(&self, resource: &str, wanted: impl Fn(&Known) -> bool) -> Known {
+    pub(crate) async fn until(&self, resource: &str, wanted: impl Fn(&Known) -> bool) -> Known {
         let mut known = self.known.subscribe();
         let waiting = known.wait_for(|known| known.get(resource).is_some_and(&wanted));
         let found = tokio::time::timeout(Duration::from_secs(10), waiting).await;
@@ -87,17 +87,21 @@ impl Kubelet {
     }
 
     /// Waits for the first list of `resource`.
-    pub async fn listed(&self, resource: &str) -> Known {
+    pub(crate) async fn listed(&self, resource: &str) -> Known {
         self.until(resource, |known| known.list.is_some()).await
     }
 
     /// A connection to the socket that was registered for `resource`.
-    pub async fn plugin(&self, resource: &str) -> Grpc<Channel> {
+    pub(crate) async fn plugin(&self, resource: &str) -> Grpc<Channel> {
         let endpoint = self.known.borrow().get(resource).unwrap().endpoint.clone();
         dial(self.folder.join(endpoint)).await.unwrap()
     }
 
-    pub async fn allocate(&self, resource: &str, ids: &[&str]) -> Result<AllocateResponse, Status> {
+    pub(crate) async fn allocate(
+        &self,
+        resource: &str,
+        ids: &[&str],
+    ) -> Result<AllocateResponse, Status> {
         let mut grpc = self.plugin(resource).await;
         allocate(&mut grpc, ids).await
     }
@@ -109,7 +113,10 @@ impl Drop for Kubelet {
     }
 }
 
-pub async fn allocate(grpc: &mut Grpc<Channel>, ids: &[&str]) -> Result<AllocateResponse, Status> {
+pub(crate) async fn allocate(
+    grpc: &mut Grpc<Channel>,
+    ids: &[&str],
+) -> Result<AllocateResponse, Status> {
     let device_ids = ids.iter().map(|id| (*id).to_owned()).collect();
     let request = AllocateRequest {
         container_requests: vec![ContainerAllocateRequest { device_ids }],
@@ -117,7 +124,7 @@ pub async fn allocate(grpc: &mut Grpc<Channel>, ids: &[&str]) -> Result<Allocate
     ask(grpc, path::ALLOCATE, request).await
 }
 
-pub async fn ask<Q, A>(
+pub(crate) async fn ask<Q, A>(
     grpc: &mut Grpc<Channel>,
     path: &'static str,
     request: Q,

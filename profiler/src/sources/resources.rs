@@ -12,7 +12,6 @@ use crate::host::HostRoot;
 use aya::{Btf, EbpfLoader};
 use dunnage_model::gap::Gap;
 use dunnage_model::observation::{ResourceWindows, SchedWindow};
-use std::thread;
 
 /// What a source needs to open.
 pub(crate) struct Context<'a> {
@@ -114,25 +113,12 @@ impl Resources {
         use_alone: bool,
         notices: &mut Vec<Gap>,
     ) -> Resources {
-        // Most of the time goes into the kernel's verifier, and each program has its own.
-        let opened: Vec<(&Entry, Opened)> = thread::scope(|scope| {
-            let wanted = SOURCES
-                .iter()
-                .filter(|entry| entry.what == BLOCK_DEVICES || !use_alone);
-            let opening: Vec<_> = wanted
-                .map(|entry| (entry, scope.spawn(move || (entry.open)(context))))
-                .collect();
-            opening
-                .into_iter()
-                .map(|(entry, opening)| {
-                    let panicked = |_| Err("loading it panicked: please report this".into());
-                    (entry, opening.join().unwrap_or_else(panicked))
-                })
-                .collect()
-        });
         let mut resources = Resources::default();
-        for (entry, opened) in opened {
-            match opened {
+        for entry in SOURCES
+            .iter()
+            .filter(|entry| entry.what == BLOCK_DEVICES || !use_alone)
+        {
+            match (entry.open)(context) {
                 Ok(source) => {
                     notices.extend(source.notices());
                     resources.open.push(source);

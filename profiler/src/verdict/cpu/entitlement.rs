@@ -269,9 +269,12 @@ impl Contest {
             .is_some()
     }
 
-    /// Whether a use above a share is no more than whole threads on whole CPUs make of that share.
-    pub(super) fn is_placement(&self, used: f64, fair: f64) -> bool {
-        used <= (fair / self.seconds).ceil() * self.seconds
+    /// Whether a use above a share is no more than whole threads on whole CPUs make of that share: so
+    /// many as it has CPUs, rounded up.
+    pub(super) fn is_placement(&self, who: usize, used: f64, fair: f64) -> bool {
+        let whole = (fair / self.seconds - thresholds::OF_A_CPU).ceil();
+        let all = whole * self.seconds;
+        self.claimants[who].want <= all * (1.0 + thresholds::OF_A_CPU) && used <= all
     }
 
     /// Whether a claimant does not want the CPU all the time. What it wants is then known less well: it

@@ -367,7 +367,8 @@ fn took(
         used[suspect] >= thresholds::AMONG_TAKERS * fair_suspect
     } else {
         let moved = contest.on_several(victim) && contest.on_several(suspect);
-        if moved && !satisfied(victim) && contest.is_placement(used[suspect], fair_suspect) {
+        if moved && !satisfied(victim) && contest.is_placement(suspect, used[suspect], fair_suspect)
+        {
             return false;
         }
         let above = if moved && !satisfied(victim) {

@@ -64,6 +64,9 @@ pub(super) const ABOVE_WITH_RESTS: f64 = 1.25;
 /// Whoever wants this part of a window wants the CPU all the time.
 pub(super) const ALL_THE_TIME: f64 = 0.9;
 
+/// A share that is a whole number of CPUs but for this part of one is that number.
+pub(super) const OF_A_CPU: f64 = 0.05;
+
 /// The same for one that may run on several CPUs, beside a heavy victim that may too: the scheduler
 /// moves whole threads, and of three spinners on two CPUs one has a CPU for itself for a while, half as
 /// much again as its share, without anybody's doing.
