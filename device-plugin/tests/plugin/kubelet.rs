@@ -91,10 +91,18 @@ impl Kubelet {
         self.until(resource, |known| known.list.is_some()).await
     }
 
-    /// A connection to the socket that was registered for `resource`.
-    pub(crate) async fn plugin(&self, resource: &str) -> Grpc<Channel> {
-        let endpoint = self.known.borrow().get(resource).unwrap().endpoint.clone();
-        dial(self.folder.join(endpoint)).await.unwrap()
+    /// A connection to the socket that was registered for `resource` last. A plugin that is told of a
+    /// removed socket a moment late closes the one that it made meanwhile: then there is another.
+    async fn plugin(&self, resource: &str) -> Grpc<Channel> {
+        let end = Instant::now() + Duration::from_secs(5);
+        loop {
+            let endpoint = self.known.borrow().get(resource).unwrap().endpoint.clone();
+            match dial(self.folder.join(endpoint)).await {
+                Ok(grpc) => return grpc,
+                Err(error) => assert!(Instant::now() < end, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     pub(crate) async fn allocate(
