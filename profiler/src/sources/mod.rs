@@ -21,10 +21,12 @@ mod interrupts;
 mod memory;
 mod owner;
 mod resources;
+mod table;
 mod tracepoint;
 
 pub use alone::{Alone, AloneError};
 pub use collector::{Collector, CollectorError, CollectorOptions};
+pub use table::TableError;
 pub use tracepoint::AttachError;
 
 use dunnage_model::units::Bytes;

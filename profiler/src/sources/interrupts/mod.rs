@@ -13,8 +13,8 @@ use super::owner::owner_of_key;
 use super::resources::{Context, Source};
 use super::sched::Names;
 use super::tracepoint::{AttachError, attach};
-use crate::sys::{MapError, MappedArray};
-use aya::maps::{Map, MapData};
+use crate::sources::table::{TableError, mapped};
+use crate::sys::MappedArray;
 use aya::{Ebpf, EbpfError};
 use dunnage_model::gap::Gap;
 use dunnage_model::observation::{
@@ -37,17 +37,9 @@ pub(crate) enum InterruptsError {
     /// The kernel refused a program without which the others are useless.
     #[error(transparent)]
     Attach(#[from] AttachError),
-    /// The object in this binary and its reader differ.
-    #[error(
-        "the map {map} of the interrupt program is missing or has another layout than its reader"
-    )]
-    Layout {
-        /// The map.
-        map: &'static str,
-    },
-    /// The tables could not be mapped.
-    #[error("{0}")]
-    Map(#[from] MapError),
+    /// A table cannot be read.
+    #[error(transparent)]
+    Table(#[from] TableError),
 }
 
 /// Programs without which there is nothing to tell, by tracepoint.
@@ -231,22 +223,4 @@ impl Source for Interrupts {
     fn notices(&self) -> Vec<Gap> {
         self.notices.clone()
     }
-}
-
-fn mapped(
-    ebpf: &Ebpf,
-    name: &'static str,
-    elements: usize,
-    words: usize,
-) -> Result<MappedArray, InterruptsError> {
-    let wrong = || InterruptsError::Layout { map: name };
-    let Some(Map::Array(data)) = ebpf.map(name) else {
-        return Err(wrong());
-    };
-    let info = data.info().map_err(|_| wrong())?;
-    if info.value_size() as usize != words * 8 || info.max_entries() as usize != elements {
-        return Err(wrong());
-    }
-    let data: &MapData = data;
-    Ok(MappedArray::new(data.fd(), elements, words)?)
 }

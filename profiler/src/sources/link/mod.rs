@@ -12,8 +12,8 @@ use super::resources::{Context, Source};
 use super::sched::Names;
 use super::tracepoint::{AttachError, attach};
 use crate::clock;
-use crate::sys::{MapError, MappedArray};
-use aya::maps::Map;
+use crate::sources::table::{TableError, mapped};
+use crate::sys::MappedArray;
 use aya::{Ebpf, EbpfError};
 use dunnage_model::gap::Gap;
 use dunnage_model::observation::{LinkWindow, Owner, ResourceWindows};
@@ -50,17 +50,9 @@ pub enum LinkError {
     /// The kernel refused a program at its tracepoint.
     #[error(transparent)]
     Attach(#[from] AttachError),
-    /// The object in this binary and its reader differ.
-    #[error(
-        "the map {map} of the program for network queues is missing or has another layout than its reader"
-    )]
-    Layout {
-        /// The map.
-        map: &'static str,
-    },
-    /// The tables could not be mapped.
+    /// A table cannot be read.
     #[error(transparent)]
-    Map(#[from] MapError),
+    Table(#[from] TableError),
     /// Sockets carry no cgroup.
     #[error("sockets carry version 2 cgroups only, and this host has no such hierarchy")]
     NoUnified,
@@ -126,21 +118,4 @@ impl Source for Link {
     fn notices(&self) -> Vec<Gap> {
         self.notices.clone()
     }
-}
-
-fn mapped(
-    ebpf: &Ebpf,
-    name: &'static str,
-    elements: usize,
-    words: usize,
-) -> Result<MappedArray, LinkError> {
-    let wrong = || LinkError::Layout { map: name };
-    let Some(Map::Array(data)) = ebpf.map(name) else {
-        return Err(wrong());
-    };
-    let info = data.info().map_err(|_| wrong())?;
-    if info.value_size() as usize != words * 8 || info.max_entries() as usize != elements {
-        return Err(wrong());
-    }
-    Ok(MappedArray::new(data.fd(), elements, words)?)
 }

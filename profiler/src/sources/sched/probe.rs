@@ -7,9 +7,9 @@ use super::pairs::Pairs;
 use super::sums::{apportion, balance, scale};
 use super::totals::{OwnerDelta, Totals};
 use crate::sources::owner::owner_of_key;
+use crate::sources::table::{TableError, mapped};
 use crate::sources::tracepoint::{AttachError, attach};
-use crate::sys::{MapError, MappedArray};
-use aya::maps::{Map, MapData};
+use crate::sys::MappedArray;
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use dunnage_model::observation::{BlamePair, Fidelity, Owner, OwnerWindow, SchedWindow};
 use dunnage_model::units::Nanos;
@@ -27,17 +27,9 @@ pub enum SchedError {
     /// The kernel refused the program at its tracepoint.
     #[error(transparent)]
     Attach(#[from] AttachError),
-    /// The object in this binary and its reader differ.
-    #[error(
-        "the map {map} of the scheduling program is missing or has another layout than its reader"
-    )]
-    Layout {
-        /// The map.
-        map: &'static str,
-    },
-    /// The tables could not be mapped.
-    #[error("{0}")]
-    Map(#[from] MapError),
+    /// A table cannot be read.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// More CPUs than the tables have room for.
     #[error("{0} CPUs are more than the tables of 32 MiB have room for")]
     TooManyCpus(u32),
@@ -340,22 +332,4 @@ fn load_object(btf: &Btf, options: &SchedOptions, geometry: Geometry) -> Result<
         .map_max_entries("pairs", geometry.cpus * 2 * geometry.pairs)
         .load(OBJECT)
         .map_err(|e| SchedError::Load(Box::new(e)))
-}
-
-fn mapped(
-    ebpf: &Ebpf,
-    name: &'static str,
-    elements: usize,
-    words: usize,
-) -> Result<MappedArray, SchedError> {
-    let wrong = || SchedError::Layout { map: name };
-    let Some(Map::Array(data)) = ebpf.map(name) else {
-        return Err(wrong());
-    };
-    let info = data.info().map_err(|_| wrong())?;
-    if info.value_size() as usize != words * 8 || info.max_entries() as usize != elements {
-        return Err(wrong());
-    }
-    let data: &MapData = data;
-    Ok(MappedArray::new(data.fd(), elements, words)?)
 }
