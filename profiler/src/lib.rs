@@ -32,3 +32,6 @@ pub mod sinks;
 pub mod demo;
 pub mod doctor;
 pub mod run;
+
+#[cfg(test)]
+mod tests_support;

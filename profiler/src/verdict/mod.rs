@@ -4,6 +4,7 @@
 //! [`JUDGES`].
 
 mod accusation;
+mod bar;
 mod cache;
 mod cpu;
 mod disk;

@@ -325,7 +325,7 @@ fn truthful(blame: &Value, victim: &str, counted: f64) -> Result<()> {
         number(verdict, "facts.runqueue_wait_seconds")?,
         number(verdict, "harm.seconds")?,
     );
-    let least = if emulated() { 0.2 } else { 0.6 };
+    let least = if emulated() { 0.2 } else { 0.75 };
     ensure!(
         waited <= counted * 1.02 + 0.005 && waited >= counted * least,
         "{victim} waited {waited:.3} s by the verdict, {counted:.3} s by the kernel around it"

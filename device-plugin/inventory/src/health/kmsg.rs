@@ -40,10 +40,13 @@ mod tests {
                 text: "NVRM: Xid (PCI:0000:65:00): 79, GPU has fallen off the bus."
             })
         );
-        // Facility 1: somebody wrote it by `echo ... > /dev/kmsg`.
+        // Facility 1: root of the host wrote it by `echo ... > /dev/kmsg`.
         assert_eq!(
             parse(b"12,1235,5678902,-;NVRM: Xid (PCI:0000:65:00): 79\n"),
-            None
+            Some(Record {
+                sequence: 1235,
+                text: "NVRM: Xid (PCI:0000:65:00): 79"
+            })
         );
         for none in [
             &b""[..],

@@ -1,9 +1,11 @@
 //! Hand-made windows and judgements for the tests of the text output.
 
-use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
+use crate::tests_support;
+pub(crate) use crate::tests_support::party_use;
+use dunnage_model::observation::CgroupLayout;
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::Nanos;
-use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PressureUse, Stalls, WindowUse};
+use dunnage_model::usage::{PartyUse, WindowUse};
 use dunnage_model::verdict::{Cause, Cleared, Coverage, Culprit, Judgement, Resource, Verdict};
 use std::collections::BTreeMap;
 
@@ -20,46 +22,14 @@ pub(crate) fn service(name: &str) -> Party {
     Party::new(format!("/system.slice/{name}"), PartyKind::Service, name)
 }
 
-pub(crate) fn party_use(party: Party, cpu_seconds: f64) -> PartyUse {
-    PartyUse {
-        party: party.into(),
-        cpu: CpuUse {
-            usage: Nanos::from_seconds(cpu_seconds),
-            ..CpuUse::default()
-        },
-        claim: CpuClaim::default(),
-        memory: None,
-        disk: None,
-        network: None,
-        pressure: PressureUse::default(),
-        processes: None,
-        threads: None,
-    }
-}
-
 /// Ten seconds on a host of two CPUs that was half busy.
 pub(crate) fn window(parties: Vec<PartyUse>) -> WindowUse {
-    WindowUse {
-        host: Host {
-            name: "n1".into(),
-            kernel: "6.18.0".into(),
-            cpus: 2,
-            cgroup: CgroupLayout::Hybrid,
-        },
-        start_unix: Nanos(1_795_244_400_000_000_000),
-        length: Nanos::from_seconds(10.0),
-        machine: CpuTimes {
-            user: Nanos::from_seconds(10.0),
-            idle: Nanos::from_seconds(10.0),
-            ..CpuTimes::default()
-        },
-        machine_pressure: PressureUse::default(),
-        parties,
-        waits: None,
-        stalls: Stalls::default(),
-        fidelity: Fidelity::Exact,
-        gaps: Vec::new(),
-    }
+    let mut window = tests_support::window(parties);
+    window.host.cgroup = CgroupLayout::Hybrid;
+    window.start_unix = Nanos(1_795_244_400_000_000_000);
+    window.machine.user = Nanos::from_seconds(10.0);
+    window.machine.idle = Nanos::from_seconds(10.0);
+    window
 }
 
 /// `web` lost 3.51 s, and `batch` took 2.9 s of it.

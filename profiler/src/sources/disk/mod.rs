@@ -11,9 +11,9 @@ use super::resources::{Context, Source};
 use super::sched::Names;
 use super::tracepoint::{AttachError, attach};
 use crate::host::HostRoot;
-use crate::sys::{MapError, MappedArray};
+use crate::sources::table::{TableError, mapped};
+use crate::sys::MappedArray;
 use alone::{Alone, Known};
-use aya::maps::Map;
 use aya::{Ebpf, EbpfError};
 use dunnage_model::observation::{DiskOwner, DiskPair, DiskWindow, Owner, ResourceWindows};
 use dunnage_model::units::{Bytes, Nanos};
@@ -33,18 +33,9 @@ pub enum DiskError {
     /// A program was refused.
     #[error(transparent)]
     Attach(#[from] AttachError),
-    /// A table cannot be mapped.
-    #[error("the table {name} of the program for block devices cannot be mapped: {source}")]
-    Map {
-        /// Which.
-        name: &'static str,
-        /// The reason.
-        #[source]
-        source: MapError,
-    },
-    /// A part is missing from the object.
-    #[error("the program for block devices has no table {0}")]
-    Missing(&'static str),
+    /// A table cannot be read.
+    #[error(transparent)]
+    Table(#[from] TableError),
 }
 
 /// The loaded program with the values of the last read.
@@ -327,16 +318,4 @@ fn device_name(root: &HostRoot, (major, minor): (u32, u32)) -> Option<Arc<str>> 
         .lines()
         .find_map(|line| line.strip_prefix("DEVNAME="))?;
     Some(Arc::from(name))
-}
-
-fn mapped(
-    ebpf: &Ebpf,
-    name: &'static str,
-    elements: usize,
-    words: usize,
-) -> Result<MappedArray, DiskError> {
-    let Some(Map::Array(map)) = ebpf.map(name) else {
-        return Err(DiskError::Missing(name));
-    };
-    MappedArray::new(map.fd(), elements, words).map_err(|source| DiskError::Map { name, source })
 }

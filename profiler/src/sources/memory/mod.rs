@@ -11,7 +11,8 @@ use super::resources::{Context, Opened, Source};
 use super::sched::Names;
 use super::tracepoint::{AttachError, attach};
 use crate::sources::cgroup::Controller;
-use crate::sys::{MapError, MappedArray};
+use crate::sources::table::{TableError, mapped};
+use crate::sys::MappedArray;
 use aya::Ebpf;
 use aya::EbpfError;
 use aya::maps::{HashMap as BpfHashMap, MapData};
@@ -53,9 +54,9 @@ enum MemoryError {
     /// A map is missing from the object.
     #[error("the program for memory reclaim has no map {0}")]
     Missing(&'static str),
-    /// A table could not be mapped.
-    #[error("{0}")]
-    Map(#[from] MapError),
+    /// A table cannot be read.
+    #[error(transparent)]
+    Table(#[from] TableError),
 }
 
 /// A cell at the last look.
@@ -115,15 +116,8 @@ impl Memory {
                 false
             }
         };
-        let mapped = |name: &'static str, elements, words| -> Result<MappedArray, MemoryError> {
-            let map = ebpf.map(name).ok_or(MemoryError::Missing(name))?;
-            let aya::maps::Map::Array(data) = map else {
-                return Err(MemoryError::Missing(name));
-            };
-            Ok(MappedArray::new(data.fd(), elements, words)?)
-        };
-        let counts = mapped("counts", COUNTS, 1)?;
-        let kills = mapped("kills", kills::KILLS, kills::WORDS)?;
+        let counts = mapped(&ebpf, "counts", COUNTS, 1)?;
+        let kills = mapped(&ebpf, "kills", kills::KILLS, kills::WORDS)?;
         let cells = ebpf
             .take_map("cells")
             .and_then(|map| BpfHashMap::try_from(map).ok())

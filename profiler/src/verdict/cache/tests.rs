@@ -2,10 +2,11 @@
 
 use super::history::{Ordinary, correlation};
 use super::*;
-use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
+use crate::tests_support;
+use dunnage_model::observation::Host;
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::Nanos;
-use dunnage_model::usage::{CpuClaim, CpuUse, PartyCounters, PartyUse, PressureUse, Stalls};
+use dunnage_model::usage::{PartyCounters, Stalls};
 use dunnage_model::verdict::Verdict;
 use proptest::prelude::*;
 
@@ -16,19 +17,11 @@ const RECORDING: &str = include_str!("../../../../tests/fixtures/counters/neighb
 type Row<'a> = (&'a str, f64, u64, u64, Option<u64>);
 
 fn window(rows: &[Row<'_>]) -> WindowUse {
-    let parties = rows.iter().map(|(name, cpu, ..)| PartyUse {
-        party: Arc::new(Party::new(format!("/{name}"), PartyKind::Container, *name)),
-        cpu: CpuUse {
-            usage: Nanos::from_seconds(*cpu),
-            ..CpuUse::default()
-        },
-        claim: CpuClaim::default(),
-        memory: None,
-        disk: None,
-        network: None,
-        pressure: PressureUse::default(),
-        processes: None,
-        threads: None,
+    let parties = rows.iter().map(|(name, cpu, ..)| {
+        tests_support::party_use(
+            Party::new(format!("/{name}"), PartyKind::Container, *name),
+            *cpu,
+        )
     });
     let counters = rows.iter().enumerate();
     let counters = counters.map(
@@ -41,23 +34,15 @@ fn window(rows: &[Row<'_>]) -> WindowUse {
     );
     WindowUse {
         host: Host {
-            name: "n1".into(),
-            kernel: "6.18.0".into(),
             cpus: 8,
-            cgroup: CgroupLayout::V2,
+            ..tests_support::window(Vec::new()).host
         },
-        start_unix: Nanos::ZERO,
         length: Nanos::from_seconds(5.0),
-        machine: CpuTimes::default(),
-        machine_pressure: PressureUse::default(),
-        parties: parties.collect(),
-        waits: None,
         stalls: Stalls {
             counters: Some(counters.collect()),
             ..Stalls::default()
         },
-        fidelity: Fidelity::Exact,
-        gaps: Vec::new(),
+        ..tests_support::window(parties.collect())
     }
 }
 

@@ -14,11 +14,11 @@ mod words;
 mod tests;
 
 use super::accusation::{Accusation, can_lose, cause_by};
+use super::bar::Bar;
 use dunnage_model::party::PartyKind;
 use dunnage_model::usage::{DiskStall, WindowUse};
 use dunnage_model::verdict::{Cause, Coverage, Fact, Judgement, Resource};
 use std::collections::BTreeMap;
-use thresholds::{Bar, Loss};
 
 /// Judges one window.
 pub(super) fn judge(window: &WindowUse) -> Judgement {
@@ -119,12 +119,8 @@ fn case(window: &WindowUse, stall: &DiskStall, cause: Cause) -> Option<Case> {
     let harm: f64 = accused.iter().map(|(_, seconds)| seconds).sum();
     let unexplained = stall.blamed.unexplained.seconds() * part;
     let got = (waited - lost).max(0.0);
-    let of = Loss {
-        got,
-        seconds: window.length.seconds(),
-    };
     let bar = bar(window, &accused);
-    if !bar.passed(harm, of) {
+    if !bar.passed(harm, got, window.length.seconds()) {
         return None;
     }
     let fraction = harm / (harm + got);

@@ -1,14 +1,11 @@
 //! The judge by values: first those who accuse nobody.
 
 use super::judge;
-use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
+use crate::tests_support;
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::{Bytes, Nanos};
-use dunnage_model::usage::{
-    Blamed, CpuClaim, CpuUse, DiskStall, PartyUse, PressureUse, Stalls, WindowUse,
-};
+use dunnage_model::usage::{Blamed, DiskStall, Stalls, WindowUse};
 use dunnage_model::verdict::{Cause, Judgement, Verdict};
-use std::sync::Arc;
 
 /// A window of 10 s under construction; parties are numbers.
 struct World {
@@ -30,40 +27,19 @@ impl World {
     fn new() -> World {
         World {
             window: WindowUse {
-                host: Host {
-                    name: "n1".into(),
-                    kernel: "6.18.0".into(),
-                    cpus: 2,
-                    cgroup: CgroupLayout::V2,
-                },
-                start_unix: Nanos::ZERO,
-                length: Nanos::from_seconds(10.0),
-                machine: CpuTimes::default(),
-                machine_pressure: PressureUse::default(),
-                parties: Vec::new(),
-                waits: None,
                 stalls: Stalls {
                     disk: Some(Vec::new()),
                     ..Stalls::default()
                 },
-                fidelity: Fidelity::Exact,
-                gaps: Vec::new(),
+                ..tests_support::window(Vec::new())
             },
         }
     }
 
     fn party(&mut self, party: Party) -> usize {
-        self.window.parties.push(PartyUse {
-            party: Arc::new(party),
-            cpu: CpuUse::default(),
-            claim: CpuClaim::default(),
-            memory: None,
-            disk: None,
-            network: None,
-            pressure: PressureUse::default(),
-            processes: None,
-            threads: None,
-        });
+        self.window
+            .parties
+            .push(tests_support::party_use(party, 0.0));
         self.window.parties.len() - 1
     }
 

@@ -1,26 +1,11 @@
 //! From where on a loss is harm. All numbers that decide are here, each with its reason.
 
-/// Harm that is worth a verdict.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bar {
-    /// Request-seconds lost per second of the window.
-    of_window: f64,
-    /// Lost / (lost + got).
-    of_want: f64,
-}
-
-/// What a victim had, in seconds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Loss {
-    /// What its requests would have taken alone.
-    pub(super) got: f64,
-    /// The window.
-    pub(super) seconds: f64,
-}
+use crate::verdict::bar::Bar;
 
 /// What a request takes alone is known to some 10 % where it was seen, and less well where it was
 /// not: below a fifth nobody can tell.
 pub(super) const OTHERS: Bar = Bar {
+    least: LEAST_HARM,
     of_window: 0.02,
     of_want: 0.2,
 };
@@ -28,6 +13,7 @@ pub(super) const OTHERS: Bar = Bar {
 /// The kernel writes what others dirtied, and its journal serves the victims too: only a large part
 /// counts.
 pub(super) const KERNEL: Bar = Bar {
+    least: LEAST_HARM,
     of_window: 0.02,
     of_want: 0.4,
 };
@@ -47,13 +33,4 @@ pub(super) const PART: f64 = 0.12;
 /// How sure a verdict is, by the fraction lost: near the bar the estimate of what was needed decides.
 pub(super) fn trust(fraction: f64) -> f64 {
     (0.6 + fraction).min(0.97)
-}
-
-impl Bar {
-    /// Whether `lost` request-seconds are harm.
-    pub(super) fn passed(self, lost: f64, of: Loss) -> bool {
-        lost >= LEAST_HARM
-            && lost >= self.of_window * of.seconds
-            && lost >= self.of_want * (lost + of.got)
-    }
 }

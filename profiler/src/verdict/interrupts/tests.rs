@@ -1,15 +1,12 @@
 //! Made-up windows: first those that accuse nobody.
 
 use super::{kernel, network, steal};
-use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host, InterruptKind};
+use crate::tests_support;
+use dunnage_model::observation::InterruptKind;
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::Nanos;
-use dunnage_model::usage::{
-    Blamed, CpuClaim, CpuUse, Handled, Interruption, Interrupts, PartyUse, PressureUse, Stalls,
-    Steal, WindowUse,
-};
+use dunnage_model::usage::{Blamed, Handled, Interruption, Interrupts, Stalls, Steal, WindowUse};
 use dunnage_model::verdict::{Cause, Fact, Judgement, Resource};
-use std::sync::Arc;
 
 const WEB: usize = 0;
 const BATCH: usize = 1;
@@ -21,50 +18,24 @@ use InterruptKind::{BlockSoftirq, Irq, NetworkSoftirq, OtherSoftirq};
 
 /// Ten seconds in which web used 6 s, batch 8 s and cache 1 s.
 fn window() -> WindowUse {
-    let party = |party: Party, used: f64| PartyUse {
-        party: Arc::new(party),
-        cpu: CpuUse {
-            usage: Nanos::from_seconds(used),
-            ..CpuUse::default()
-        },
-        claim: CpuClaim::default(),
-        memory: None,
-        disk: None,
-        network: None,
-        pressure: PressureUse::default(),
-        processes: None,
-        threads: None,
-    };
+    let party = |party: Party, used: f64| tests_support::party_use(party, used);
     let container = |name: &str| {
         let mut party = Party::new(format!("/{name}"), PartyKind::Container, name);
         party.engine = Some("docker".into());
         party
     };
     WindowUse {
-        host: Host {
-            name: "n1".into(),
-            kernel: "6.18.0".into(),
-            cpus: 2,
-            cgroup: CgroupLayout::V2,
+        stalls: Stalls {
+            interrupts: Some(Interrupts::default()),
+            ..Stalls::default()
         },
-        start_unix: Nanos::ZERO,
-        length: Nanos::from_seconds(10.0),
-        machine: CpuTimes::default(),
-        machine_pressure: PressureUse::default(),
-        parties: vec![
+        ..tests_support::window(vec![
             party(container("web"), 6.0),
             party(container("batch"), 8.0),
             party(container("cache"), 1.0),
             party(Party::kernel(), 0.2),
             party(Party::hypervisor(), 0.0),
-        ],
-        waits: None,
-        stalls: Stalls {
-            interrupts: Some(Interrupts::default()),
-            ..Stalls::default()
-        },
-        fidelity: Fidelity::Exact,
-        gaps: Vec::new(),
+        ])
     }
 }
 

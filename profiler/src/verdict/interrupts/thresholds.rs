@@ -1,17 +1,11 @@
 //! From where on what was taken is harm. All numbers that decide are here, each with its reason.
 
-/// What a loss must reach: shares of the window and of the CPU time that the victim wanted.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bar {
-    /// Seconds lost per second of the window.
-    of_window: f64,
-    /// Lost / (lost + got).
-    of_want: f64,
-}
+use crate::verdict::bar::Bar;
 
 /// For other parties' traffic and requests. A softirq delays what it interrupts by some tens of
 /// microseconds each time; from one part in forty on, a busy victim is slower by as much.
 pub(super) const OTHERS: Bar = Bar {
+    least: LEAST_HARM,
     of_window: 0.005,
     of_want: 0.025,
 };
@@ -19,24 +13,27 @@ pub(super) const OTHERS: Bar = Bar {
 /// For the kernel's own interrupts, timers and RCU, which serve everybody: on an ordinary host they take
 /// around one part in a hundred.
 pub(super) const KERNEL: Bar = Bar {
+    least: LEAST_HARM,
     of_window: 0.01,
     of_want: 0.05,
 };
 
 /// For a party's own traffic, which is its own work: a word only where most of what it runs is that.
 pub(super) const ITSELF: Bar = Bar {
+    least: LEAST_HARM,
     of_window: 0.25,
     of_want: 0.4,
 };
 
 /// For steal, which comes in ticks of 10 ms: a part that no rounding makes.
 pub(super) const STEAL: Bar = Bar {
+    least: LEAST_HARM,
     of_window: 0.01,
     of_want: 0.03,
 };
 
 /// Less than this in seconds is a handful of ticks or of softirqs, whatever the length of the window.
-pub(super) const LEAST_HARM: f64 = 0.020;
+const LEAST_HARM: f64 = 0.020;
 
 /// Whoever took less than this part of a loss is not named for it: everybody sends a packet now and then.
 pub(super) const WORTH_NAMING: f64 = 0.02;
@@ -53,12 +50,3 @@ pub(super) const TRUST: f64 = 0.95;
 
 /// Steal is known by CPU, and who lost it by who ran there meanwhile, not at that moment.
 pub(super) const TRUST_STEAL: f64 = 0.9;
-
-impl Bar {
-    /// Whether `lost` seconds are harm to a victim that got `got` in a window of `seconds`.
-    pub(super) fn passed(self, lost: f64, got: f64, seconds: f64) -> bool {
-        lost >= LEAST_HARM
-            && lost >= self.of_window * seconds
-            && lost >= self.of_want * (lost + got)
-    }
-}

@@ -1,31 +1,15 @@
 //! Refused forks: first those of whom nothing is said.
 
 use super::judge;
-use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
+use crate::tests_support;
 use dunnage_model::party::{Party, PartyKind};
-use dunnage_model::units::Nanos;
-use dunnage_model::usage::{
-    CpuClaim, CpuUse, PartyUse, PressureUse, RefusedForks, Stalls, WindowUse,
-};
+use dunnage_model::usage::{RefusedForks, Stalls, WindowUse};
 use dunnage_model::verdict::{Cause, Fact, Resource, Verdict};
 
 /// One party that used 2.5 s in 10 s, and had so many forks refused below a limit of 20.
 fn judged(party: Party, refused: u64) -> Vec<Verdict> {
     let cgroup = party.cgroup.clone().unwrap_or_default();
-    let user = PartyUse {
-        party: party.into(),
-        cpu: CpuUse {
-            usage: Nanos::from_seconds(2.5),
-            ..CpuUse::default()
-        },
-        claim: CpuClaim::default(),
-        memory: None,
-        disk: None,
-        network: None,
-        pressure: PressureUse::default(),
-        processes: None,
-        threads: None,
-    };
+    let user = tests_support::party_use(party, 2.5);
     let forks = RefusedForks {
         party: 0,
         refused,
@@ -33,24 +17,11 @@ fn judged(party: Party, refused: u64) -> Vec<Verdict> {
         cgroup: cgroup.into(),
     };
     judge(&WindowUse {
-        host: Host {
-            name: "n1".into(),
-            kernel: "6.18.0".into(),
-            cpus: 2,
-            cgroup: CgroupLayout::V2,
-        },
-        start_unix: Nanos::ZERO,
-        length: Nanos::from_seconds(10.0),
-        machine: CpuTimes::default(),
-        machine_pressure: PressureUse::default(),
-        parties: vec![user],
-        waits: None,
         stalls: Stalls {
             forks: Some(vec![forks]),
             ..Stalls::default()
         },
-        fidelity: Fidelity::Exact,
-        gaps: Vec::new(),
+        ..tests_support::window(vec![user])
     })
     .verdicts
 }

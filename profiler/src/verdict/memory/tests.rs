@@ -1,12 +1,11 @@
 //! Labelled cases, those that accuse nobody first; and what holds for every window.
 
 use super::judge;
-use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
+use crate::tests_support;
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::{Bytes, Nanos};
 use dunnage_model::usage::{
-    CpuClaim, CpuUse, Kill, LimitKind, MemoryLimit, MemoryShare, MemoryStalls, PartyUse,
-    PressureUse, Stalls, WindowUse,
+    Kill, LimitKind, MemoryLimit, MemoryShare, MemoryStalls, PartyUse, Stalls, WindowUse,
 };
 use dunnage_model::verdict::{Cause, Fact, Judgement, Verdict};
 use proptest::prelude::*;
@@ -15,20 +14,7 @@ use std::sync::Arc;
 const MEBIBYTE: u64 = 1 << 20;
 
 fn user(party: Party) -> PartyUse {
-    PartyUse {
-        party: Arc::new(party),
-        cpu: CpuUse {
-            usage: Nanos::from_seconds(1.0),
-            ..CpuUse::default()
-        },
-        claim: CpuClaim::default(),
-        memory: None,
-        disk: None,
-        network: None,
-        pressure: PressureUse::default(),
-        processes: None,
-        threads: None,
-    }
+    tests_support::party_use(party, 1.0)
 }
 
 fn container(name: &str) -> PartyUse {
@@ -41,18 +27,6 @@ fn container(name: &str) -> PartyUse {
 /// Ten seconds of parties 0 to 3 (web, batch, cache, cron), with these limits full.
 fn window(limits: Vec<MemoryLimit>) -> WindowUse {
     WindowUse {
-        host: Host {
-            name: "n1".to_owned(),
-            kernel: "6.18.0".to_owned(),
-            cpus: 2,
-            cgroup: CgroupLayout::V2,
-        },
-        start_unix: Nanos::ZERO,
-        length: Nanos::from_seconds(10.0),
-        machine: CpuTimes::default(),
-        machine_pressure: PressureUse::default(),
-        parties: ["web", "batch", "cache", "cron"].map(container).into(),
-        waits: None,
         stalls: Stalls {
             memory: Some(MemoryStalls {
                 events: true,
@@ -61,8 +35,7 @@ fn window(limits: Vec<MemoryLimit>) -> WindowUse {
             }),
             ..Stalls::default()
         },
-        fidelity: Fidelity::Exact,
-        gaps: Vec::new(),
+        ..tests_support::window(["web", "batch", "cache", "cron"].map(container).into())
     }
 }
 

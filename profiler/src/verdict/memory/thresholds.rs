@@ -1,19 +1,13 @@
 //! From where on a loss is harm, and who counts as taking. All numbers that decide are here, each
 //! with its reason.
 
-/// Harm that is worth a verdict.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bar {
-    /// Task-seconds lost per second of the window.
-    of_window: f64,
-    /// Lost / (lost + ran).
-    of_want: f64,
-}
+use crate::verdict::bar::Bar;
 
 /// A victim that reads a file of its own 20 times a second beside a streamer lost 0.5 to 7 % of its
 /// windows in reclaim and to refaults, and took up to 4 times as long for a pass (measured, kernel
 /// 6.18): that is to be found.
 pub(super) const OTHERS: Bar = Bar {
+    least: LEAST_HARM,
     of_window: 0.005,
     of_want: 0.025,
 };
@@ -21,6 +15,7 @@ pub(super) const OTHERS: Bar = Bar {
 /// For what a party does to itself: nobody is accused, but it is worth a line only when it shows. A
 /// container that streams files through its own limit reclaims all the time at little cost.
 pub(super) const ITSELF: Bar = Bar {
+    least: LEAST_HARM,
     of_window: 0.01,
     of_want: 0.05,
 };
@@ -72,12 +67,3 @@ pub(super) const CORRELATED_UNEXPLAINED: f64 = 0.2;
 
 /// Trust in an answer where it is not known which limit was full.
 pub(super) const UNKNOWN_LIMIT: f64 = 0.5;
-
-impl Bar {
-    /// Whether `lost` seconds are harm to a victim that ran for `got` of a window of `seconds`.
-    pub(super) fn passed(self, lost: f64, got: f64, seconds: f64) -> bool {
-        lost >= LEAST_HARM
-            && lost >= self.of_window * seconds
-            && lost >= self.of_want * (lost + got)
-    }
-}

@@ -93,7 +93,7 @@ fn cases_of<'w>(links: &Links<'_>, victim: usize, stalls: &[&'w LinkStall]) -> V
             let known: f64 = culprits.iter().map(|(_, seconds)| seconds).sum();
             let unexplained = all.unexplained_with(known);
             thresholds::OTHERS
-                .passed(known + unexplained, links.seconds)
+                .passed(known + unexplained, 0.0, links.seconds)
                 .then(|| Case {
                     accusation: accusation(links, victim, cause, culprits, unexplained, &all),
                     stall,
@@ -139,7 +139,7 @@ fn by_itself<'w>(
         return None;
     }
     thresholds::ITSELF
-        .passed(lost, links.seconds)
+        .passed(lost, 0.0, links.seconds)
         .then(|| Case {
             accusation: accusation(links, victim, Cause::Itself, vec![(victim, lost)], 0.0, all),
             stall,

@@ -1,15 +1,12 @@
 //! Labelled windows: first those in which nobody may be accused.
 
 use super::{coverage, judge};
-use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
+use crate::tests_support;
 use dunnage_model::party::{Party, PartyKind, Pod};
 use dunnage_model::units::{Bytes, Nanos};
-use dunnage_model::usage::{
-    Blamed, CpuClaim, CpuUse, LinkStall, PartyUse, PressureUse, Stalls, WindowUse,
-};
+use dunnage_model::usage::{Blamed, LinkStall, Stalls, WindowUse};
 use dunnage_model::verdict::{Cause, Coverage, Fact, Judgement, Verdict};
 use proptest::prelude::*;
-use std::sync::Arc;
 
 const SECONDS: f64 = 10.0;
 
@@ -19,24 +16,12 @@ struct World(WindowUse);
 impl World {
     fn new(names: &[&str]) -> World {
         let mut world = World(WindowUse {
-            host: Host {
-                name: "n1".into(),
-                kernel: "6.18.0".into(),
-                cpus: 2,
-                cgroup: CgroupLayout::V2,
-            },
-            start_unix: Nanos::ZERO,
             length: Nanos::from_seconds(SECONDS),
-            machine: CpuTimes::default(),
-            machine_pressure: PressureUse::default(),
-            parties: Vec::new(),
-            waits: None,
             stalls: Stalls {
                 network: Some(Vec::new()),
                 ..Stalls::default()
             },
-            fidelity: Fidelity::Exact,
-            gaps: Vec::new(),
+            ..tests_support::window(Vec::new())
         });
         for name in names {
             world.add(Party::new(format!("/{name}"), PartyKind::Container, *name));
@@ -45,17 +30,7 @@ impl World {
     }
 
     fn add(&mut self, party: Party) -> usize {
-        self.0.parties.push(PartyUse {
-            party: Arc::new(party),
-            cpu: CpuUse::default(),
-            claim: CpuClaim::default(),
-            memory: None,
-            disk: None,
-            network: None,
-            pressure: PressureUse::default(),
-            processes: None,
-            threads: None,
-        });
+        self.0.parties.push(tests_support::party_use(party, 0.0));
         self.0.parties.len() - 1
     }
 

@@ -1,20 +1,23 @@
 //! From where on a loss in the queue of a link is harm. All numbers that decide are here, each with
 //! its reason.
 
-/// Harm that is worth a verdict: shares of the window.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bar {
-    /// Seconds lost per second of the window.
-    of_window: f64,
-}
+use crate::verdict::bar::Bar;
 
 /// For what others did. A queue that is short costs a sender of a packet each 10 ms a tenth of a
 /// millisecond a packet, 1 %, and nobody notices; from twice that on its answers are late.
-pub(super) const OTHERS: Bar = Bar { of_window: 0.02 };
+pub(super) const OTHERS: Bar = Bar {
+    least: LEAST_HARM,
+    of_window: 0.02,
+    of_want: 0.0,
+};
 
 /// For what a party does to itself. Whoever sends in bursts has packets of its own in the queue for
 /// part of the time: worth a line only where that is a good part of it.
-pub(super) const ITSELF: Bar = Bar { of_window: 0.1 };
+pub(super) const ITSELF: Bar = Bar {
+    least: LEAST_HARM,
+    of_window: 0.1,
+    of_want: 0.0,
+};
 
 /// Harm below this is a handful of packets, whatever the length of the window.
 const LEAST_HARM: f64 = 0.020;
@@ -31,10 +34,3 @@ pub(super) const LOOKS_GUILTY: f64 = 0.25;
 
 /// And from this many bytes a second on: less fills no link.
 pub(super) const LEAST_RATE: f64 = 10_000.0;
-
-impl Bar {
-    /// Whether `lost` seconds of a window of `seconds` are harm.
-    pub(super) fn passed(self, lost: f64, seconds: f64) -> bool {
-        lost >= LEAST_HARM && lost >= self.of_window * seconds
-    }
-}

@@ -1,0 +1,46 @@
+//! Hand-made windows for the tests of everything that judges or shows them.
+
+use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
+use dunnage_model::party::Party;
+use dunnage_model::units::Nanos;
+use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PressureUse, Stalls, WindowUse};
+use std::sync::Arc;
+
+/// A party that ran for `cpu_seconds`, and of which nothing else is known.
+pub(crate) fn party_use(party: impl Into<Arc<Party>>, cpu_seconds: f64) -> PartyUse {
+    PartyUse {
+        party: party.into(),
+        cpu: CpuUse {
+            usage: Nanos::from_seconds(cpu_seconds),
+            ..CpuUse::default()
+        },
+        claim: CpuClaim::default(),
+        memory: None,
+        disk: None,
+        network: None,
+        pressure: PressureUse::default(),
+        processes: None,
+        threads: None,
+    }
+}
+
+/// Ten seconds on a host of two CPUs of which no source told anything.
+pub(crate) fn window(parties: Vec<PartyUse>) -> WindowUse {
+    WindowUse {
+        host: Host {
+            name: "n1".into(),
+            kernel: "6.18.0".into(),
+            cpus: 2,
+            cgroup: CgroupLayout::V2,
+        },
+        start_unix: Nanos::ZERO,
+        length: Nanos::from_seconds(10.0),
+        machine: CpuTimes::default(),
+        machine_pressure: PressureUse::default(),
+        parties,
+        waits: None,
+        stalls: Stalls::default(),
+        fidelity: Fidelity::Exact,
+        gaps: Vec::new(),
+    }
+}
