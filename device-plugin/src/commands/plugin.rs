@@ -1,15 +1,20 @@
 //! `devices plugin`: serves the kubelet.
 
+mod beside;
+
 use super::Context;
 use super::given::OfferArgs;
 use super::output::{Gaps, say};
+use crate::plugin::advertise::HealthChange;
 use crate::plugin::allocate::Give;
+use crate::plugin::features::FeatureFile;
 use crate::plugin::kubelet::{Report, attend};
 use crate::plugin::names::{Fpga, Grouping, Naming};
 use crate::plugin::notify;
 use crate::plugin::placement::Spread;
 use crate::plugin::state::{Settings, State};
 use anyhow::Context as _;
+use beside::BesideArgs;
 use clap::Args;
 use dunnage_host::HostRoot;
 use dunnage_inventory::events::Events;
@@ -48,6 +53,9 @@ pub struct PluginArgs {
     slots: Spread,
 
     #[command(flatten)]
+    beside: BesideArgs,
+
+    #[command(flatten)]
     offer: OfferArgs,
 }
 
@@ -76,21 +84,31 @@ pub(super) fn run(context: &Context, args: &PluginArgs) -> anyhow::Result<ExitCo
         state: Arc::clone(&state),
         seen: Mutex::default(),
     });
+    watch.seen().features = args.beside.feature_file();
     watch.start()?;
+    args.beside.hear_verdicts(&context.host, &state)?;
     let folder = args.kubelet_dir.join("device-plugins");
     runtime.block_on(async {
         let (mut ended, mut interrupted) = (
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
         );
+        let beside = args.beside.go_on(&state, &args.kubelet_dir).await?;
+        let told = |report: Report| {
+            count(&report, &state);
+            tell(report);
+        };
         notify::ready();
         tokio::select! {
-            done = attend(&folder, &state, &tell) => done?,
+            done = attend(&folder, &state, &told) => done?,
+            () = beside => {}
             _ = ended.recv() => {}
             _ = interrupted.recv() => {}
         }
-        anyhow::Ok(ExitCode::SUCCESS)
-    })
+        anyhow::Ok(())
+    })?;
+    watch.forget_labels()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Keeps the state up to date with the host.
@@ -107,6 +125,7 @@ struct Seen {
     inventory: Inventory,
     ledger: Ledger,
     said: Gaps,
+    features: Option<FeatureFile>,
 }
 
 impl Watch {
@@ -185,12 +204,57 @@ impl Watch {
     fn tell(&self, seen: &mut Seen) {
         let mut inventory = seen.inventory.clone();
         seen.ledger.mark(&mut inventory);
-        let gaps = self.state.learn(inventory);
-        seen.said.say(&gaps);
+        let learned = self.state.learn(inventory);
+        seen.said.say(&learned.gaps);
+        for change in &learned.changes {
+            say(&told(change));
+        }
+        if let Some(file) = &mut seen.features
+            && let Err(error) = file.write(self.state.labels())
+        {
+            let gap = Gap::new("labels of the node", error.to_string());
+            seen.said.say(&[gap]);
+        }
+    }
+
+    /// Whoever stops for good takes the node's labels back.
+    fn forget_labels(&self) -> anyhow::Result<()> {
+        if let Some(file) = &mut self.seen().features {
+            file.remove()?;
+        }
+        Ok(())
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A change of health in a form that programs read, as node-problem-detector does: see
+/// `deploy/node-problem-detector.json`.
+fn told(change: &HealthChange) -> String {
+    let HealthChange {
+        resource,
+        device,
+        ill,
+    } = change;
+    match ill {
+        Some(why) => format!(
+            "event=AcceleratorUnhealthy resource={resource} device={device:?} reason={why:?}"
+        ),
+        None => format!("event=AcceleratorHealthy resource={resource} device={device:?}"),
+    }
+}
+
+fn count(report: &Report, state: &State) {
+    match report {
+        Report::Registered { resource, took } => {
+            state.metrics().registered(resource, *took);
+            // A kubelet that came back may have forgotten pods, and one that came first has some.
+            state.ask_again();
+        }
+        Report::Failed(_) => state.metrics().registration_failed(),
+        Report::Socket(..) | Report::Absent(_) => {}
     }
 }
 

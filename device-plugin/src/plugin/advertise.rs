@@ -30,6 +30,17 @@ pub struct Slot {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slots(pub Vec<Slot>);
 
+/// A device that fell ill, is ill for another reason, or recovered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthChange {
+    /// The resource that it belongs to.
+    pub resource: String,
+    /// The device's id in the inventory.
+    pub device: String,
+    /// Why it cannot be used now; absent where it can again.
+    pub ill: Option<String>,
+}
+
 /// Everything that is advertised, by resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Advertised {
@@ -65,6 +76,29 @@ impl Advertised {
         }
         now.keep_the_gone(before);
         now
+    }
+
+    /// The devices that fell ill or recovered since `before`, each once a resource; those that are new
+    /// and well are not among them.
+    #[must_use]
+    pub fn changes_since(&self, before: &Advertised) -> Vec<HealthChange> {
+        let mut changes: Vec<HealthChange> = Vec::new();
+        for (resource, slots) in &self.resources {
+            let old = before.resources.get(resource);
+            for slot in &slots.0 {
+                let was = old.and_then(|old| old.find(&slot.id));
+                let was_ill = was.and_then(|was| was.ill.as_ref());
+                let change = HealthChange {
+                    resource: resource.clone(),
+                    device: slot.device.clone(),
+                    ill: slot.ill.clone(),
+                };
+                if was_ill != slot.ill.as_ref() && changes.last() != Some(&change) {
+                    changes.push(change);
+                }
+            }
+        }
+        changes
     }
 
     fn keep_the_gone(&mut self, before: &Advertised) {
@@ -140,6 +174,12 @@ fn slots_of(device: &Device) -> impl Iterator<Item = Slot> {
     })
 }
 
+/// The ids by which the kubelet knows a device: one, or one a slot.
+#[must_use]
+pub fn kubelet_ids(device: &Device) -> Vec<String> {
+    slots_of(device).map(|slot| slot.id).collect()
+}
+
 /// Why a device cannot be used. What cannot be told is no illness: most drivers tell nothing.
 fn illness(device: &Device) -> Option<String> {
     if let Health::Unhealthy(why) = &device.health {
@@ -210,6 +250,30 @@ mod tests {
         assert_eq!(slots.find("a").unwrap().ill, None);
         assert!(slots.find("b").unwrap().ill.is_some());
         assert_eq!(advertised(vec![device("a"), device("b")], &one), two);
+    }
+
+    #[test]
+    fn each_change_of_health_is_told_once() {
+        let mut shared = device("a");
+        shared.slots = Some(3);
+        let well = advertised(vec![shared.clone(), device("b")], &Advertised::default());
+        assert!(well.changes_since(&Advertised::default()).is_empty());
+        assert!(well.changes_since(&well).is_empty());
+        let mut ill = shared.clone();
+        ill.health = Health::Unhealthy("XID 79".to_owned());
+        let ill = advertised(vec![ill, device("b")], &well);
+        let changes = ill.changes_since(&well);
+        assert_eq!(changes.len(), 1);
+        assert_eq!(
+            (&*changes[0].device, changes[0].ill.as_deref()),
+            ("a", Some("XID 79"))
+        );
+        let again = advertised(vec![shared], &ill).changes_since(&ill);
+        let told: Vec<_> = again
+            .iter()
+            .map(|c| (&*c.device, c.ill.is_some()))
+            .collect();
+        assert_eq!(told, [("a", false), ("b", true)]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::advertise::Slot;
 use clap::ValueEnum;
 use dunnage_inventory::Inventory;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How the slots of shared devices are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -38,9 +39,10 @@ struct Candidate<'a> {
 /// What makes devices belong together, and what speaks against one.
 #[derive(Clone, Debug, Default)]
 pub struct Ties {
-    /// Worth of a pair, by the ids of the inventory, the smaller one first; absent is 0.
-    pairs: BTreeMap<(String, String), u32>,
-    /// What speaks against a device: seconds of harm that verdicts found there.
+    /// Worth of a pair, by the ids of the inventory, the smaller one first; absent is 0. They change
+    /// with the inventory alone, the noise with every window.
+    pairs: Arc<BTreeMap<(String, String), u32>>,
+    /// What speaks against a device: the noise that verdicts found there.
     noise: BTreeMap<String, f64>,
 }
 
@@ -53,7 +55,7 @@ impl Ties {
     /// What the inventory tells.
     #[must_use]
     pub fn of(inventory: &Inventory) -> Ties {
-        let mut ties = Ties::default();
+        let mut pairs = BTreeMap::new();
         for (at, one) in inventory.devices.iter().enumerate() {
             for other in inventory.devices.iter().skip(at + 1) {
                 let links: u32 = one
@@ -81,16 +83,24 @@ impl Ties {
                     worth += SAME_NUMA_NODE;
                 }
                 if worth > 0 {
-                    ties.pairs.insert(ordered(&one.id, &other.id), worth);
+                    pairs.insert(ordered(&one.id, &other.id), worth);
                 }
             }
         }
-        ties
+        Ties {
+            pairs: Arc::new(pairs),
+            noise: BTreeMap::new(),
+        }
     }
 
-    /// Adds what verdicts say of the noise at devices, in seconds of harm.
-    pub fn note_noise(&mut self, noise: BTreeMap<String, f64>) {
-        self.noise = noise;
+    /// The same, with what verdicts say of the noise at devices: tasks that stand still, by the
+    /// device's id.
+    #[must_use]
+    pub fn with_noise(&self, noise: BTreeMap<String, f64>) -> Ties {
+        Ties {
+            pairs: Arc::clone(&self.pairs),
+            noise,
+        }
     }
 
     fn pair(&self, a: &str, b: &str) -> u32 {
@@ -401,7 +411,7 @@ mod tests {
     fn ties(pairs: &[(&str, &str, u32)]) -> Ties {
         let mut ties = Ties::default();
         for (a, b, worth) in pairs {
-            ties.pairs.insert(ordered(a, b), *worth);
+            Arc::make_mut(&mut ties.pairs).insert(ordered(a, b), *worth);
         }
         ties
     }
@@ -420,8 +430,8 @@ mod tests {
     #[test]
     fn noise_goes_before_nearness() {
         let all = slots(&["a", "b", "c"]);
-        let mut ties = ties(&[("a", "b", LINK)]);
-        ties.note_noise(BTreeMap::from([("b".to_owned(), 3.5)]));
+        let noise = BTreeMap::from([("b".to_owned(), 3.5)]);
+        let ties = ties(&[("a", "b", LINK)]).with_noise(noise);
         let free = ids(&["a", "b", "c"]);
         let two = preferred(&all, &free, &[], 2, Spread::Packed, &ties);
         assert_eq!(two, ids(&["a", "c"]));
@@ -461,7 +471,8 @@ mod tests {
         let mut worth = pairs.iter().cycle();
         for (at, a) in names.iter().enumerate() {
             for b in names.iter().skip(at + 1) {
-                ties.pairs.insert(ordered(a, b), *worth.next().unwrap());
+                let worth = *worth.next().unwrap();
+                Arc::make_mut(&mut ties.pairs).insert(ordered(a, b), worth);
             }
         }
         let all = slots(&names.iter().map(String::as_str).collect::<Vec<_>>());
@@ -475,7 +486,7 @@ mod tests {
         for (at, a) in names.iter().enumerate() {
             for (other, b) in names.iter().enumerate().skip(at + 1) {
                 if at % 8 == other % 8 {
-                    ties.pairs.insert(ordered(a, b), LINK);
+                    Arc::make_mut(&mut ties.pairs).insert(ordered(a, b), LINK);
                 }
             }
         }

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod authority;
+mod holders;
 mod kubelet;
+mod metrics;
+mod noise;
 mod storms;
 
 use dunnage_device_plugin::plugin::kubelet::{Report, attend};

@@ -1,20 +1,24 @@
 //! A device of the inventory as a document. Pure.
 
 use crate::cdi::qualified_name;
+use crate::plugin::advertise::kubelet_ids;
+use crate::plugin::holders::{Holder, Holders};
+use crate::plugin::names::{Naming, resource};
 use dunnage_inventory::users::User;
-use dunnage_inventory::{Device, Health, Inventory, Node, PciPlace, Role, Shares};
+use dunnage_inventory::{Config, Device, Health, Inventory, Node, PciPlace, Role, Shares};
 use dunnage_model::document::{
-    DeviceProcessDocument, DriverDocument, LinkDocument, ListedDeviceDocument, NodeDocument,
-    PartyDocument, PciDocument, PeerDocument, SharesDocument,
+    DeviceProcessDocument, DriverDocument, HolderDocument, LinkDocument, ListedDeviceDocument,
+    NodeDocument, PartyDocument, PciDocument, PeerDocument, SharesDocument,
 };
 
 /// The document of `device`. `users` are who has it open, absent where that cannot be told; `name`
-/// says whose process that is.
+/// says whose process that is. `given` is what the kubelet gave, absent where none tells.
 pub(super) fn device(
     device: &Device,
     inventory: &Inventory,
     users: Option<&[User]>,
     name: impl Fn(&User) -> PartyDocument,
+    given: Option<&Given<'_>>,
 ) -> ListedDeviceDocument {
     let (health, why) = health(&device.health);
     ListedDeviceDocument {
@@ -54,6 +58,38 @@ pub(super) fn device(
         cdi: (!device.nodes.is_empty()).then(|| qualified_name(device, inventory)),
         users: users.map(|users| parties(users, name)),
         processes: users.map(|users| users.iter().map(process).collect()),
+        given_to: given.map(|given| holders(device, given)),
+    }
+}
+
+/// What the kubelet gave to whom.
+pub(super) struct Given<'g> {
+    pub(super) holders: &'g Holders,
+    pub(super) config: &'g Config,
+}
+
+/// The containers that were given the device, under whatever name its vendor's resource has.
+fn holders(device: &Device, given: &Given<'_>) -> Vec<HolderDocument> {
+    let name = resource(device, given.config, Naming::default()).unwrap_or_default();
+    let domain = name.split('/').next().unwrap_or_default();
+    let ids = kubelet_ids(device);
+    let of_id = |id: &String| -> Vec<HolderDocument> {
+        let holders = given.holders.in_domain(domain, id);
+        holders
+            .map(|(of, holder)| holder_document(of, holder))
+            .collect()
+    };
+    ids.iter().flat_map(of_id).collect()
+}
+
+fn holder_document(resource: &str, holder: &Holder) -> HolderDocument {
+    let (namespace, pod) = holder.pod.clone().unzip();
+    HolderDocument {
+        resource: resource.to_owned(),
+        container: holder.container.clone(),
+        namespace,
+        pod,
+        pod_uid: holder.pod_uid.clone(),
     }
 }
 
@@ -171,7 +207,7 @@ mod tests {
             user(4, &format!("/docker/{id}/below")),
             user(5, "/system.slice/x.service"),
         ];
-        let document = device(&gpu, &Inventory::default(), Some(&users), of_user);
+        let document = device(&gpu, &Inventory::default(), Some(&users), of_user, None);
         let names: Vec<_> = document
             .users
             .unwrap()
@@ -186,9 +222,9 @@ mod tests {
     #[test]
     fn users_that_cannot_be_told_are_left_out() {
         let gpu = Device::new("GPU-1", "nvidia", Kind::Gpu, "nvidia");
-        let document = device(&gpu, &Inventory::default(), None, of_user);
+        let document = device(&gpu, &Inventory::default(), None, of_user, None);
         assert_eq!((document.users, document.processes), (None, None));
-        let document = device(&gpu, &Inventory::default(), Some(&[]), of_user);
+        let document = device(&gpu, &Inventory::default(), Some(&[]), of_user, None);
         assert_eq!(document.users, Some(Vec::new()));
     }
 }

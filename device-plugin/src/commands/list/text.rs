@@ -1,6 +1,6 @@
 //! The list for people: a table, and below it why a device is not healthy. Pure.
 
-use dunnage_model::document::{DevicesDocument, ListedDeviceDocument};
+use dunnage_model::document::{DevicesDocument, HolderDocument, ListedDeviceDocument};
 use dunnage_model::escape::{columns, escaped, fitted};
 
 /// Between two columns.
@@ -30,7 +30,13 @@ pub(super) fn devices(document: &DevicesDocument, width: usize) -> String {
     let mut rows = vec![TITLES.map(str::to_owned)];
     rows.extend(document.devices.iter().map(row));
     let mut out = table(&rows, width);
-    let reasons: Vec<String> = document.devices.iter().filter_map(reason).collect();
+    let given = document.devices.iter().flat_map(given);
+    let reasons: Vec<String> = document
+        .devices
+        .iter()
+        .filter_map(reason)
+        .chain(given)
+        .collect();
     if !reasons.is_empty() {
         out.push('\n');
         out.extend(reasons);
@@ -90,6 +96,24 @@ fn reason(device: &ListedDeviceDocument) -> Option<String> {
         escaped(&device.health),
         escaped(why)
     ))
+}
+
+/// Whom the kubelet gave a device.
+fn given(device: &ListedDeviceDocument) -> Vec<String> {
+    let name = device.cdi.as_ref().unwrap_or(&device.id);
+    let line = |holder: &HolderDocument| {
+        let pod = match (&holder.namespace, &holder.pod, &holder.pod_uid) {
+            (Some(namespace), Some(pod), _) => format!("{}/{}", escaped(namespace), escaped(pod)),
+            (_, _, uid) => format!("with uid {}", escaped(uid.as_deref().unwrap_or("?"))),
+        };
+        format!(
+            "{} is given to container {} of pod {pod}, as {}\n",
+            escaped(name),
+            escaped(&holder.container),
+            escaped(&holder.resource)
+        )
+    };
+    device.given_to.iter().flatten().map(line).collect()
 }
 
 /// Lines of cells that are escaped already; the last column takes what is left.

@@ -1,15 +1,11 @@
 //! Telling the kubelet that a resource is served.
 
+use super::dial::dial;
 use crate::plugin::api::{Empty, RegisterRequest, VERSION, path};
 use crate::plugin::state::OPTIONS;
-use hyper_util::rt::TokioIo;
 use std::path::Path;
 use std::time::Duration;
-use tokio::net::UnixStream;
-use tonic::client::Grpc;
-use tonic::codegen::http::Uri;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
@@ -57,26 +53,11 @@ pub async fn register(kubelet: &Path, endpoint: &str, resource: &str) -> Result<
 }
 
 async fn ask(kubelet: &Path, endpoint: &str, resource: &str) -> Result<(), RegisterError> {
-    let path = kubelet.to_path_buf();
-    let connector = tower::service_fn(move |_: Uri| {
-        let path = path.clone();
-        async move { UnixStream::connect(path).await.map(TokioIo::new) }
-    });
-    let dialled = Endpoint::from_static("http://localhost");
-    let unreachable = |error: &dyn std::error::Error| {
-        let causes = std::iter::successors(Some(error), |error| error.source());
-        RegisterError::Connect {
-            path: kubelet.display().to_string(),
-            why: causes
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(": "),
-        }
-    };
-    let connecting = dialled.connect_with_connector(connector);
-    let channel = connecting.await.map_err(|error| unreachable(&error))?;
-    let mut grpc = Grpc::new(channel);
-    grpc.ready().await.map_err(|error| unreachable(&error))?;
+    let dialled = dial(kubelet).await;
+    let mut grpc = dialled.map_err(|why| RegisterError::Connect {
+        path: kubelet.display().to_string(),
+        why,
+    })?;
     let request = Request::new(RegisterRequest {
         version: VERSION.to_owned(),
         endpoint: endpoint.to_owned(),

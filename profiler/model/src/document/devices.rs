@@ -103,6 +103,28 @@ pub struct ListedDeviceDocument {
     /// The processes of these users; left out where they cannot be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes: Option<Vec<DeviceProcessDocument>>,
+    /// The containers that the kubelet gave it to, whether they have it open or not; left out where
+    /// no kubelet tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_to: Option<Vec<HolderDocument>>,
+}
+
+/// A container that the kubelet gave a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HolderDocument {
+    /// The resource that it asked for: `nvidia.com/gpu`.
+    pub resource: String,
+    /// Its name in the pod.
+    pub container: String,
+    /// The pod's namespace; left out with its name where the kubelet only told the uid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The pod's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// The pod's uid; left out where the kubelet only told the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
 }
 
 /// A kernel driver.

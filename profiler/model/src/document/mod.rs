@@ -28,8 +28,8 @@ pub use check::{
     ImageDocument,
 };
 pub use devices::{
-    CdiDocument, DeviceProcessDocument, DevicesDocument, DriverDocument, LinkDocument,
-    ListedDeviceDocument, NodeDocument, PciDocument, PeerDocument, SharesDocument,
+    CdiDocument, DeviceProcessDocument, DevicesDocument, DriverDocument, HolderDocument,
+    LinkDocument, ListedDeviceDocument, NodeDocument, PciDocument, PeerDocument, SharesDocument,
 };
 pub use doctor::{CheckDocument, DoctorDocument};
 pub use part::{
