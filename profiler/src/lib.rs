@@ -6,6 +6,7 @@
 
 #![deny(unsafe_code)]
 
+mod causes;
 pub mod clock;
 pub mod host;
 mod own_cgroups;

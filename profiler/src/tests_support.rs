@@ -1,7 +1,9 @@
-//! Hand-made windows for the tests of everything that judges or shows them.
+//! Hand-made windows for the tests of everything that judges or shows them, and a host whose
+//! cgroups are all services.
 
+use crate::parties::PartyLookup;
 use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
-use dunnage_model::party::Party;
+use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::Nanos;
 use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PressureUse, Stalls, WindowUse};
 use std::sync::Arc;
@@ -42,5 +44,18 @@ pub(crate) fn window(parties: Vec<PartyUse>) -> WindowUse {
         stalls: Stalls::default(),
         fidelity: Fidelity::Exact,
         gaps: Vec::new(),
+    }
+}
+
+/// A host without engines, where every cgroup is a service by the name of its path.
+pub(crate) struct Services;
+
+impl PartyLookup for Services {
+    fn of_cgroup(&self, path: &str) -> Arc<Party> {
+        Arc::new(Party::new(path, PartyKind::Service, path))
+    }
+
+    fn of_root_process(&self, command: &str) -> Arc<Party> {
+        Arc::new(Party::root_command(command))
     }
 }

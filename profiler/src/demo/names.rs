@@ -50,18 +50,7 @@ impl PartyLookup for RoleNames<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Services;
-
-    impl PartyLookup for Services {
-        fn of_cgroup(&self, path: &str) -> Arc<Party> {
-            Arc::new(Party::new(path, PartyKind::Service, path))
-        }
-
-        fn of_root_process(&self, command: &str) -> Arc<Party> {
-            Arc::new(Party::root_command(command))
-        }
-    }
+    use crate::tests_support::Services;
 
     #[test]
     fn the_roles_are_containers_and_the_rest_is_what_it_was() {

@@ -2,10 +2,10 @@
 
 use super::truth::{Actor, Phase, Truth};
 use super::{DemoOutcome, Seen, check};
-use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
+use crate::tests_support::{party_use, window};
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::Nanos;
-use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PartyWait, PressureUse, Stalls, WindowUse};
+use dunnage_model::usage::{PartyWait, WindowUse};
 use dunnage_model::verdict::{Cause, Cleared, Culprit, Judgement, Resource, Verdict};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,23 +16,6 @@ pub(super) fn party(folder: &str, role: &str) -> Arc<Party> {
         PartyKind::Container,
         role,
     ))
-}
-
-fn used(party: Arc<Party>, seconds: f64) -> PartyUse {
-    PartyUse {
-        party,
-        cpu: CpuUse {
-            usage: Nanos::from_seconds(seconds),
-            ..CpuUse::default()
-        },
-        claim: CpuClaim::default(),
-        memory: None,
-        disk: None,
-        network: None,
-        pressure: PressureUse::default(),
-        processes: None,
-        threads: None,
-    }
 }
 
 fn phase(seconds: f64, latency: f64, lost: f64) -> Phase {
@@ -80,27 +63,15 @@ pub(super) fn right(folder: &str) -> (Truth, Seen) {
         wakes: 200,
         p99: None,
     };
-    let host = Host {
-        name: "n1".into(),
-        kernel: "6.18.0".into(),
-        cpus: 2,
-        cgroup: CgroupLayout::Hybrid,
-    };
+    let parties = vec![
+        party_use(party(folder, "victim"), 1.5),
+        party_use(party(folder, "culprit"), 3.5),
+        party_use(party(folder, "bystander"), 4.99),
+    ];
     let window = WindowUse {
-        host,
-        start_unix: Nanos::ZERO,
         length: Nanos::from_seconds(5.0),
-        machine: CpuTimes::default(),
-        machine_pressure: PressureUse::default(),
-        parties: vec![
-            used(party(folder, "victim"), 1.5),
-            used(party(folder, "culprit"), 3.5),
-            used(party(folder, "bystander"), 4.99),
-        ],
         waits: Some(vec![wait]),
-        stalls: Stalls::default(),
-        fidelity: Fidelity::Exact,
-        gaps: Vec::new(),
+        ..window(parties)
     };
     let culprit = Culprit {
         party: party(folder, "culprit"),

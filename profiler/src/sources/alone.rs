@@ -4,6 +4,7 @@ use super::cgroup::{CgroupError, CgroupReader, Controller};
 use super::collector::possible_cpus;
 use super::resources::{self, Context, Source};
 use super::sched::Names;
+use crate::causes::chain;
 use crate::host::HostRoot;
 use aya::{Btf, BtfError};
 use dunnage_model::observation::{CgroupLayout, Owner, ResourceWindows};
@@ -69,7 +70,7 @@ impl Alone {
         };
         let source = (entry.open)(&context).map_err(|why| AloneError::Refused {
             what: entry.what,
-            why: super::chain(&*why),
+            why: chain(&*why),
         })?;
         Ok(Alone { source })
     }

@@ -1,13 +1,13 @@
 //! Takes one window after another from all sources.
 
 use super::cgroup::{CgroupError, CgroupReader, Controller, IO_LOST, Want};
-use super::chain;
 use super::lifecycle::{Lifecycle, Registry, V1Hierarchy};
 use super::machine::MachineReader;
 use super::process::RootProcesses;
 use super::resources::{Context, Resources};
 use super::sched::{Budget, Names, Probe, SchedOptions};
 use super::sockets::Sockets;
+use crate::causes::chain;
 use crate::clock;
 use crate::host::{self, HostRoot};
 use crate::stop::Stop;

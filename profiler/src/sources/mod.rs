@@ -31,21 +31,6 @@ pub use tracepoint::AttachError;
 
 use dunnage_model::units::Bytes;
 
-/// An error with all its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text.lines().next().unwrap_or_default().to_owned()
-}
-
 /// The size of a page of memory.
 fn page_size() -> Bytes {
     let asked = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);

@@ -8,6 +8,7 @@ use super::disk::Disk;
 use super::interrupts::Interrupts;
 use super::link::Link;
 use super::sched::Names;
+use crate::causes::chain;
 use crate::host::HostRoot;
 use aya::{Btf, EbpfLoader};
 use dunnage_model::gap::Gap;
@@ -123,7 +124,7 @@ impl Resources {
                     notices.extend(source.notices());
                     resources.open.push(source);
                 }
-                Err(error) => notices.push(Gap::new(entry.what, super::chain(&*error))),
+                Err(error) => notices.push(Gap::new(entry.what, chain(&*error))),
             }
         }
         resources

@@ -6,6 +6,7 @@
 //! that are left out are skipped by the decoder.
 
 use super::{ANSWER_LIMIT, Failure, Source};
+use crate::causes::chain;
 use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio::net::UnixStream;
@@ -118,13 +119,4 @@ pub(super) fn refused(method: &str, status: &Status) -> Failure {
         }
         _ => Failure::failing(method, format!("{:?}: {}", status.code(), status.message())),
     }
-}
-
-/// An error with its causes: tonic's outermost says only "transport error".
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

@@ -13,6 +13,7 @@ use super::owner::owner_of_key;
 use super::resources::{Context, Source};
 use super::sched::Names;
 use super::tracepoint::{AttachError, attach};
+use crate::causes::chain;
 use crate::sources::table::{TableError, mapped};
 use crate::sys::MappedArray;
 use aya::{Ebpf, EbpfError};
@@ -116,7 +117,7 @@ impl Interrupts {
         // Those that name come first, so that what is measured has a name from the first one on.
         for &(program, tracepoint, lost) in NAMING {
             if let Err(error) = attach(&mut ebpf, context.btf, program, tracepoint) {
-                notices.push(Gap::new(lost, super::chain(&error)));
+                notices.push(Gap::new(lost, chain(&error)));
             }
         }
         for &(program, tracepoint) in NEEDED {

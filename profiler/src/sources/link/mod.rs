@@ -11,6 +11,7 @@ use super::owner::owner_of_key;
 use super::resources::{Context, Source};
 use super::sched::Names;
 use super::tracepoint::{AttachError, attach};
+use crate::causes::chain;
 use crate::clock;
 use crate::sources::table::{TableError, mapped};
 use crate::sys::MappedArray;
@@ -87,7 +88,7 @@ impl Link {
             .into_iter()
             .filter_map(|(program, tracepoint, what)| {
                 let error = attach(&mut ebpf, context.btf, program, tracepoint).err()?;
-                Some(Gap::new(what, super::chain(&error)))
+                Some(Gap::new(what, chain(&error)))
             })
             .collect();
         Ok(Link {

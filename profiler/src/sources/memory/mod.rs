@@ -10,6 +10,7 @@ use super::owner::owner_of_key;
 use super::resources::{Context, Opened, Source};
 use super::sched::Names;
 use super::tracepoint::{AttachError, attach};
+use crate::causes::chain;
 use crate::sources::cgroup::Controller;
 use crate::sources::table::{TableError, mapped};
 use crate::sys::MappedArray;
@@ -110,7 +111,7 @@ impl Memory {
             Err(error) => {
                 let why = format!(
                     "{}; kills are taken from the files of cgroups",
-                    super::chain(&error)
+                    chain(&error)
                 );
                 notices.push(Gap::new("who filled the memory at a kill", why));
                 false

@@ -1,14 +1,15 @@
 //! From a window and a close look to the answer: that the right numbers reach the decision.
 
+use crate::tests_support::{party_use, window};
 use crate::verdict::why::why;
 use dunnage_model::cpuset::CpuSet;
 use dunnage_model::observation::{
-    CgroupLayout, CloseReading, CloseUp, ContainerView, CpuTimes, Fidelity, Host, LevelReading,
-    MemoryEvents, OwnerCpu, Sourced, TaskReading, TaskSwitches,
+    CloseReading, CloseUp, ContainerView, CpuTimes, LevelReading, MemoryEvents, OwnerCpu, Sourced,
+    TaskReading, TaskSwitches,
 };
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::{Bytes, Nanos};
-use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PartyWait, PressureUse, Stalls, WindowUse};
+use dunnage_model::usage::{PartyUse, PartyWait, PressureUse, WindowUse};
 use dunnage_model::verdict::{Fact, Judgement, Resource};
 use dunnage_model::why::{Answer, Limiter, Why};
 use std::collections::BTreeMap;
@@ -24,20 +25,7 @@ fn container(name: &str, seconds: f64) -> PartyUse {
     let path = format!("/docker/{name}");
     let mut party = Party::new(path.as_str(), PartyKind::Container, name);
     party.cgroup = Some(path);
-    PartyUse {
-        party: party.into(),
-        cpu: CpuUse {
-            usage: Nanos::from_seconds(seconds),
-            ..CpuUse::default()
-        },
-        claim: CpuClaim::default(),
-        memory: None,
-        disk: None,
-        network: None,
-        pressure: PressureUse::default(),
-        processes: None,
-        threads: None,
-    }
+    party_use(party, seconds)
 }
 
 /// `web`, which used 5 s, and `batch`, which used 14 s, on two CPUs in 10 s.
@@ -50,25 +38,13 @@ fn world() -> (WindowUse, CloseUp) {
         ..PressureUse::default()
     };
     let window = WindowUse {
-        host: Host {
-            name: "n1".into(),
-            kernel: "6.18.0".into(),
-            cpus: 2,
-            cgroup: CgroupLayout::V2,
-        },
-        start_unix: Nanos::ZERO,
-        length: Nanos::from_seconds(10.0),
         machine: CpuTimes {
             user: Nanos::from_seconds(19.5),
             idle: Nanos::from_seconds(0.5),
             ..CpuTimes::default()
         },
-        machine_pressure: PressureUse::default(),
-        parties: vec![web, container("batch", 14.0)],
         waits: Some(Vec::new()),
-        stalls: Stalls::default(),
-        fidelity: Fidelity::Exact,
-        gaps: Vec::new(),
+        ..window(vec![web, container("batch", 14.0)])
     };
     let level = LevelReading {
         path: "/docker/web".into(),
