@@ -54,25 +54,32 @@ pub fn static_program(source: &Path, built: &Path) -> Result<PathBuf> {
 
 /// The image archive with the load generator in it, for engines to load.
 pub fn image() -> Result<PathBuf> {
-    archive_with(IMAGE, &program()?)
+    let program = program()?;
+    archive_with(IMAGE, &program, &program.with_file_name("image.tar"), &[])
 }
 
-/// The archive of an image that holds one program alone. Made where it is missing or older.
-pub fn archive_with(name: &str, program: &Path) -> Result<PathBuf> {
-    let archive = program.with_file_name("image.tar");
-    if newer(&archive, program) {
-        return Ok(archive);
+/// The archive of an image that holds one program alone and runs it with these arguments in front. Made
+/// where it is missing or older.
+pub fn archive_with(
+    name: &str,
+    program: &Path,
+    archive: &Path,
+    arguments: &[&str],
+) -> Result<PathBuf> {
+    if newer(archive, program) {
+        return Ok(archive.to_owned());
     }
     let output = Command::new(crate::script("image.sh"))
         .arg(name)
-        .args([program, &archive])
+        .args([program, archive])
+        .args(arguments)
         .output()?;
     ensure!(
         output.status.success(),
         "tests/setup/image.sh: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    Ok(archive)
+    Ok(archive.to_owned())
 }
 
 /// Whether `built` is there and no older than `source`.

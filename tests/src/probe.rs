@@ -19,7 +19,17 @@ pub fn program() -> Result<PathBuf> {
 
 /// The image archive with the probe in it.
 pub fn image() -> Result<PathBuf> {
-    archive_with(IMAGE, &program()?)
+    let program = program()?;
+    archive_with(IMAGE, &program, &program.with_file_name("image.tar"), &[])
+}
+
+/// The name of the image that only waits: what holds a pod's namespaces.
+pub const PAUSE: &str = "localhost/dunnage-pause:1";
+
+/// The archive of that image.
+pub fn pause() -> Result<PathBuf> {
+    let program = program()?;
+    archive_with(PAUSE, &program, &program.with_file_name("pause.tar"), &["wait"])
 }
 
 /// What a probe saw.

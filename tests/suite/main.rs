@@ -20,6 +20,7 @@ mod engines;
 mod hostile;
 mod interrupts;
 mod kernels;
+mod kubelet;
 mod layouts;
 mod memory;
 mod network;

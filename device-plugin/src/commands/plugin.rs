@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What `devices plugin` takes.
@@ -62,6 +62,9 @@ pub struct PluginArgs {
 /// A burst of events is over when nothing comes for so long: one device brings several. The kubelet is
 /// told within 100 ms.
 const QUIET: Duration = Duration::from_millis(10);
+/// A burst without end is not waited for. With the first scan and the one after it, this stays below the
+/// 100 ms.
+const BURST: Duration = Duration::from_millis(50);
 
 pub(super) fn run(context: &Context, args: &PluginArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -177,7 +180,8 @@ impl Watch {
             events.wait(None)?;
             // The first of a burst is told at once, and its end too.
             self.scan();
-            while !events.wait(Some(QUIET))?.timed_out {}
+            let started = Instant::now();
+            while started.elapsed() < BURST && !events.wait(Some(QUIET))?.timed_out {}
             self.scan();
         }
     }
@@ -276,4 +280,59 @@ fn tell(report: Report) {
             path.display()
         ),
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    fn add(root: &Path, name: &str, numbers: &str) {
+        let folder = root.join("sys/class/acme").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("uevent"), format!("DEVNAME={name}\n")).unwrap();
+        fs::write(folder.join("dev"), numbers).unwrap();
+    }
+
+    #[test]
+    fn a_device_that_comes_in_a_burst_without_end_is_seen() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path();
+        add(root, "acme0", "4:40\n");
+        let host = HostRoot::new(root);
+        let config = Config::parse("[[rule]]\nname = \"acme\"\nclass = \"acme\"\n").unwrap();
+        let state = State::new(host.clone(), config.clone(), Settings::default());
+        let watch = Arc::new(Watch {
+            host,
+            config,
+            state: Arc::clone(&state),
+            seen: Mutex::default(),
+        });
+        watch.start().unwrap();
+        let ended = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    fs::write(root.join("sys/class/acme/acme0/uevent"), "DEVNAME=acme0\n").unwrap();
+                    thread::sleep(Duration::from_millis(1));
+                }
+            });
+            let count = || watch.seen().inventory.devices.len();
+            let until = |wanted: usize| {
+                let end = Instant::now() + Duration::from_secs(20);
+                while count() != wanted && Instant::now() < end {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                count()
+            };
+            // By then the first scan after an event is over, and the burst is waited for.
+            thread::sleep(QUIET * 5);
+            add(root, "acme1", "4:41\n");
+            let seen = until(2);
+            ended.store(true, Ordering::Relaxed);
+            assert_eq!(seen, 2);
+        });
+    }
 }

@@ -11,8 +11,9 @@ use crate::plugin::state::State;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -46,6 +47,42 @@ pub enum Report {
 struct Session {
     served: Served,
     endpoint: String,
+    told: Told,
+}
+
+/// The kubelet's socket that knows of a resource, or is being told; none where nobody is.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Option<Identity>>>);
+
+impl Told {
+    fn set(&self, socket: Option<Identity>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = socket;
+    }
+
+    fn get(&self) -> Option<Identity> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells a socket from every other that was or will be under its name: of a file that was removed the next
+/// one may have the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    made: (i64, i64),
+}
+
+impl Identity {
+    fn of(path: &Path) -> Option<Identity> {
+        let metadata = std::fs::symlink_metadata(path).ok()?;
+        Some(Identity {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            // Nobody writes to a socket's file, so this is when it was made.
+            made: (metadata.mtime(), metadata.mtime_nsec()),
+        })
+    }
 }
 
 /// Serves all resources of `state` and registers them with the kubelet whose sockets are in `folder`,
@@ -111,21 +148,24 @@ impl Attendant {
                 Ok(served) => {
                     let session = Session {
                         served,
-                        endpoint: endpoint.clone(),
+                        endpoint,
+                        told: Told::default(),
                     };
-                    self.sessions.insert(resource.clone(), session);
                     // Where there is no kubelet the folder tells when it comes.
                     if folder.kubelet().exists() {
-                        self.register(resource.clone(), endpoint, folder);
+                        self.register(resource.clone(), &session, folder);
                     }
+                    self.sessions.insert(resource.clone(), session);
                 }
                 Err(error) => report(Report::Socket(path, error)),
             }
         }
     }
 
-    fn register(&mut self, resource: String, endpoint: String, folder: &Folder) {
+    fn register(&mut self, resource: String, session: &Session, folder: &Folder) {
         let (kubelet, since) = (folder.kubelet(), self.since);
+        let (endpoint, told) = (session.endpoint.clone(), session.told.clone());
+        told.set(Identity::of(&kubelet));
         self.registering.spawn(async move {
             let mut wait = RETRY;
             loop {
@@ -138,25 +178,33 @@ impl Attendant {
                     }
                     // Without a socket there is nobody to try again with: the folder tells when there
                     // is.
-                    Err(error) if !kubelet.exists() => return Report::Failed(error),
+                    Err(error) if !kubelet.exists() => {
+                        told.set(None);
+                        return Report::Failed(error);
+                    }
                     Err(error @ RegisterError::Refused { .. }) if wait >= RETRY_LIMIT => {
+                        told.set(None);
                         return Report::Failed(error);
                     }
                     Err(_) => tokio::time::sleep(wait).await,
                 }
                 wait = (wait * 2).min(RETRY_LIMIT);
+                // Read before it is dialled: whoever comes in between is told once more.
+                told.set(Identity::of(&kubelet));
             }
         });
     }
 
-    /// A kubelet that came, or a socket of ours that somebody removed: everything anew.
+    /// A kubelet that came, or a socket of ours that somebody removed: everything anew. A kubelet that was
+    /// seen already when the sockets were made is told of them once.
     async fn react(&mut self, happened: &Happened, folder: &Folder) {
         let lost = self
             .sessions
             .values()
             .any(|session| happened.removed.contains(&session.endpoint));
         let gone = !folder.path().is_dir();
-        if !happened.kubelet && !lost && !gone {
+        let came = happened.kubelet && !self.knows(folder);
+        if !came && !lost && !gone {
             return;
         }
         self.since = Instant::now();
@@ -164,6 +212,16 @@ impl Attendant {
         for (_, session) in std::mem::take(&mut self.sessions) {
             session.served.close().await;
         }
+    }
+
+    /// Whether the kubelet that is there was told of every socket, or is being told.
+    fn knows(&self, folder: &Folder) -> bool {
+        let Some(there) = Identity::of(&folder.kubelet()) else {
+            return false;
+        };
+        self.sessions.values().all(|session| {
+            session.told.get() == Some(there) && folder.path().join(&session.endpoint).exists()
+        })
     }
 }
 
