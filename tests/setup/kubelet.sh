@@ -5,6 +5,7 @@ set -euo pipefail
 version=$1
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/dunnage/kubelet
 program=$folder/kubelet-$version
+[ -x "$program" ] && { echo "$program"; exit 0; }
 mkdir -p "$folder"
 exec 9>"$folder/lock"
 flock 9

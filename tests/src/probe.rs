@@ -29,7 +29,12 @@ pub const PAUSE: &str = "localhost/dunnage-pause:1";
 /// The archive of that image.
 pub fn pause() -> Result<PathBuf> {
     let program = program()?;
-    archive_with(PAUSE, &program, &program.with_file_name("pause.tar"), &["wait"])
+    archive_with(
+        PAUSE,
+        &program,
+        &program.with_file_name("pause.tar"),
+        &["wait"],
+    )
 }
 
 /// What a probe saw.

@@ -51,7 +51,7 @@ fn has_its_device_alone(node: &Node, pod: &str, id: &str) -> Result<()> {
     let seen = node.seen_by(pod, &TRIES)?;
     let opened = opened(&seen);
     ensure!(
-        opened == own.iter().copied().collect(),
+        opened == BTreeSet::from_iter(own.iter().copied()),
         "{pod} has {id} and opens {opened:?}"
     );
     let others: Vec<(u64, u64)> = TRIES
@@ -144,8 +144,14 @@ fn kubelet_gives_each_pod_its_device_and_no_other() -> Result<()> {
         node.place("six", GPU)?;
         node.until_running("six")?;
         let after = devices_of_pods(node, GPU)?;
-        ensure!(after.get("six") == before.get("one"), "{before:?} {after:?}");
-        ensure!(after.get("two") == before.get("two"), "{before:?} {after:?}");
+        ensure!(
+            after.get("six") == before.get("one"),
+            "{before:?} {after:?}"
+        );
+        ensure!(
+            after.get("two") == before.get("two"),
+            "{before:?} {after:?}"
+        );
         has_its_device_alone(node, "six", &after["six"])
     })
 }

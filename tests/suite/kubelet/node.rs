@@ -268,14 +268,14 @@ impl Node {
     /// Takes a pod away, and waits until the kubelet has forgotten it.
     pub(super) fn remove(&mut self, name: &str) -> Result<()> {
         fs::remove_file(self.view.folder.join(format!("manifests/{name}.json")))?;
-        self.until(|node| match node.pod(name) {
-            Err(_) => Ok(()),
-            Ok(pod) => bail!("{name} is still there: {}", pod["status"]),
+        self.until(|node| match node.pod(name)? {
+            None => Ok(()),
+            Some(pod) => bail!("{name} is still there: {}", pod["status"]),
         })
     }
 
-    /// What the kubelet says of a pod.
-    pub(super) fn pod(&self, name: &str) -> Result<Value> {
+    /// What the kubelet says of a pod, where it has heard of it.
+    fn pod(&self, name: &str) -> Result<Option<Value>> {
         let words = self.view.words();
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(["curl", "--silent"]);
@@ -284,8 +284,12 @@ impl Node {
         let pods: Value = serde_json::from_str(&answer)?;
         let name = format!("{name}-{NAME}");
         let mut pods = pods["items"].as_array().into_iter().flatten();
-        let found = pods.find(|pod| pod["metadata"]["name"] == *name);
-        found.cloned().with_context(|| format!("no pod {name}"))
+        Ok(pods.find(|pod| pod["metadata"]["name"] == *name).cloned())
+    }
+
+    fn status(&self, name: &str) -> Result<Value> {
+        let pod = self.pod(name)?;
+        Ok(pod.with_context(|| format!("no pod {name}"))?["status"].take())
     }
 
     /// Waits until a pod's container runs, and gives the container's id.
@@ -295,7 +299,7 @@ impl Node {
 
     /// The id of a pod's container, which runs.
     pub(super) fn running(&self, name: &str) -> Result<String> {
-        let status = self.pod(name)?["status"].take();
+        let status = self.status(name)?;
         let container = &status["containerStatuses"][0];
         let id = container["containerID"].as_str();
         match id.and_then(|id| id.strip_prefix("containerd://")) {
@@ -307,7 +311,7 @@ impl Node {
     /// Waits until a pod was refused, and gives the reason.
     pub(super) fn until_refused(&mut self, name: &str) -> Result<String> {
         self.until(|node| {
-            let status = node.pod(name)?["status"].take();
+            let status = node.status(name)?;
             ensure!(status["phase"] == "Failed", "{name}: {status}");
             Ok(format!("{}: {}", status["reason"], status["message"]))
         })

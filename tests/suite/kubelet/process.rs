@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStderr, Command};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,6 +16,13 @@ impl Process {
             .spawn()
             .with_context(|| format!("start {command:?}"))?;
         Ok(Process(child))
+    }
+
+    /// Starts it, and reads what it says.
+    pub(super) fn start_read(command: &mut Command) -> Result<(Process, Lines)> {
+        let mut process = Process::start(command.stderr(Stdio::piped()))?;
+        let output = process.0.stderr.take().context("its output is a pipe")?;
+        Ok((process, Lines::of(output)))
     }
 
     /// Fails where it has ended by itself.
@@ -39,7 +46,7 @@ impl Drop for Process {
 pub(super) struct Lines(Receiver<(SystemTime, String)>);
 
 impl Lines {
-    pub(super) fn of(output: ChildStderr) -> Lines {
+    fn of(output: ChildStderr) -> Lines {
         let (tell, lines) = channel();
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -82,13 +89,4 @@ impl Lines {
 /// What the plugin says when the kubelet has taken a resource.
 pub(super) fn registration(resource: &str) -> String {
     format!("the kubelet knows of {resource} ")
-}
-
-impl Process {
-    /// Starts it, and reads what it says.
-    pub(super) fn start_read(command: &mut Command) -> Result<(Process, Lines)> {
-        let mut process = Process::start(command.stderr(std::process::Stdio::piped()))?;
-        let output = process.0.stderr.take().context("its output is a pipe")?;
-        Ok((process, Lines::of(output)))
-    }
 }
