@@ -28,7 +28,7 @@ const SLICES: usize = 20_000;
 const NOTHING: f64 = 1e-9;
 
 /// Claimants that compete for CPUs.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Contest {
     /// Seconds to be had on each CPU.
     capacity: Vec<f64>,
@@ -40,7 +40,7 @@ pub(super) struct Contest {
 }
 
 /// A cgroup, or the tasks that sit directly in it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Node {
     weight: f64,
     /// Seconds that its quota allows.
@@ -49,13 +49,15 @@ struct Node {
     claimants: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Claimant {
     /// From below the root down; the last node is the claimant's alone.
     chain: Vec<usize>,
     want: f64,
     /// Indices into the capacity; `None` for all.
     cpus: Option<Vec<bool>>,
+    /// Its cpuset keeps it to fewer CPUs than there are.
+    confined: bool,
 }
 
 /// What a contest comes to.
@@ -115,8 +117,21 @@ impl Contest {
             chain,
             want: want.max(0.0),
             cpus,
+            confined: claim
+                .cpuset
+                .as_ref()
+                .is_some_and(|set| !set.is_empty() && set.len() < self.capacity.len()),
         });
         self.claimants.len() - 1
+    }
+
+    /// The same contest, of claimants who want what `want` says of each.
+    pub(super) fn wanting(&self, want: impl Fn(usize) -> f64) -> Contest {
+        let mut other = self.clone();
+        for (who, claimant) in other.claimants.iter_mut().enumerate() {
+            claimant.want = want(who).max(0.0);
+        }
+        other
     }
 
     /// A quota in seconds; what is no quota holds nobody back.
@@ -153,7 +168,7 @@ impl Contest {
             service: vec![0.0; self.nodes.len()],
             on_cpu: vec![0.0; self.nodes.len() * self.capacity.len()],
         };
-        let eligible: Vec<Vec<usize>> = (0..self.capacity.len())
+        let mut eligible: Vec<Vec<usize>> = (0..self.capacity.len())
             .map(|cpu| {
                 (0..self.claimants.len())
                     .filter(|who| self.claimants[*who].may_use(cpu))
@@ -163,20 +178,22 @@ impl Contest {
         let slices = (SLICES / self.capacity.len().max(1)).clamp(10, 400);
         for _ in 0..slices {
             for (cpu, capacity) in self.capacity.iter().enumerate() {
-                self.deal(cpu, &eligible[cpu], capacity / slices as f64, &mut settled);
+                let slice = capacity / slices as f64;
+                self.deal(cpu, &mut eligible[cpu], slice, &mut settled);
             }
         }
         settled
     }
 
-    /// Gives one slice of a CPU away, in parts where the first in line wants less.
-    fn deal(&self, cpu: usize, eligible: &[usize], slice: f64, settled: &mut Settlement) {
+    /// Gives one slice of a CPU away, in parts where the first in line wants less. Whoever has all it
+    /// may have never wants again, and is not looked at again.
+    fn deal(&self, cpu: usize, eligible: &mut Vec<usize>, slice: f64, settled: &mut Settlement) {
         let mut left = slice;
         while left > NOTHING {
+            eligible.retain(|who| self.room(*who, settled) > NOTHING);
             let next = eligible
                 .iter()
                 .copied()
-                .filter(|who| self.room(*who, settled) > NOTHING)
                 .min_by(|a, b| self.first_in_line(cpu, *a, *b, settled));
             let Some(who) = next else { return };
             let part = left.min(self.room(who, settled));
@@ -240,15 +257,25 @@ impl Contest {
             return (0.0, 0.0);
         };
         let used = if self.single(a, b) { used } else { at_stake };
-        let sum = |node: usize| -> f64 {
-            let of_node = self
-                .claimants
-                .iter()
-                .zip(used)
-                .filter(|(c, _)| c.chain.contains(&node));
-            of_node.map(|(_, used)| used).sum::<f64>() / self.nodes[node].weight
+        (self.of_branch(a, used), self.of_branch(b, used))
+    }
+
+    /// The same on the CPUs at stake alone.
+    pub(super) fn use_for_weight_there(&self, a: usize, b: usize, at_stake: &[f64]) -> (f64, f64) {
+        let Some((a, b)) = self.parting(a, b) else {
+            return (0.0, 0.0);
         };
-        (sum(a), sum(b))
+        (self.of_branch(a, at_stake), self.of_branch(b, at_stake))
+    }
+
+    /// What all below a node used for its weight.
+    fn of_branch(&self, node: usize, used: &[f64]) -> f64 {
+        let of_node = self
+            .claimants
+            .iter()
+            .zip(used)
+            .filter(|(c, _)| c.chain.contains(&node));
+        of_node.map(|(_, used)| used).sum::<f64>() / self.nodes[node].weight
     }
 
     /// Whether it is a quota that keeps `who` at its entitlement, one that `other` is not under.
@@ -269,6 +296,12 @@ impl Contest {
             .is_some()
     }
 
+    /// Whether a cpuset keeps a claimant to fewer CPUs than there are. Else the scheduler chose the CPUs
+    /// on which it was seen, and may choose others.
+    pub(super) fn confined(&self, who: usize) -> bool {
+        self.claimants[who].confined
+    }
+
     /// Whether a use above a share is no more than whole threads on whole CPUs make of that share: so
     /// many as it has CPUs, rounded up.
     pub(super) fn is_placement(&self, who: usize, used: f64, fair: f64) -> bool {
@@ -281,6 +314,11 @@ impl Contest {
     /// is what it had and waited, though with less waiting it would not have had more.
     pub(super) fn rests(&self, who: usize) -> bool {
         self.claimants[who].want < thresholds::ALL_THE_TIME * self.seconds
+    }
+
+    /// Whether a claimant has all that it wants.
+    pub(super) fn satisfies(&self, who: usize, settled: &Settlement) -> bool {
+        settled.fair[who] >= thresholds::SATISFIED * self.want(who)
     }
 
     /// What a claimant wants, in seconds.

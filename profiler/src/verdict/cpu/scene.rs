@@ -1,5 +1,11 @@
 //! One window made ready for judgement: who ran, wanted, waited, and who is above its share.
 //!
+//! What a party wants is what it had and what it waited for. Of one that rests in between, and still
+//! waits, that is too much: it had all it asked for, later. Thirty bystanders that wait 5 ms each time
+//! they come want no CPU more than they had. So wherever somebody wants more than there is, those who
+//! rest are taken to want what they had ([`Scene::full`]); where nobody does, who waits for whom is
+//! told by what they wanted while they waited ([`Scene::all`]).
+//!
 //! Shares are looked at on two scales. Over the whole window, the light party that ticks along gets
 //! all it wants and the heavy one gets the rest. That scale is blind to a party that is quiet for
 //! most of the window and then takes a CPU for itself; so where the window as a whole had room for
@@ -39,12 +45,37 @@ pub(super) struct Scene<'a> {
     rows: Vec<Option<&'a PartyWait>>,
     /// Seconds that (victim, culprit) is blamed for.
     blame: FxHashMap<(usize, usize), f64>,
-    contest: Contest,
-    /// The number of each party in the contest.
+    /// With all that everybody waited as want.
+    all: Contested,
+    /// The same, in which those who rest want what they had.
+    full: Contested,
+    /// The number of each party in both contests.
     entries: Vec<Option<usize>>,
-    settled: Settlement,
-    /// Seconds run, by number in the contest.
+    /// Seconds run, by number in the contests.
     used: Vec<f64>,
+}
+
+/// A contest and what it comes to.
+#[derive(Default)]
+struct Contested {
+    contest: Contest,
+    settled: Settlement,
+}
+
+impl Contested {
+    fn new(contest: Contest) -> Contested {
+        let settled = contest.settle();
+        Contested { contest, settled }
+    }
+
+    /// Whether a claimant wants more than its share, by number.
+    fn is_heavy(&self, entry: usize) -> bool {
+        !self.contest.satisfies(entry, &self.settled)
+    }
+
+    fn held_by_quota(&self, who: usize, other: usize) -> bool {
+        self.contest.held_by_quota(who, other, &self.settled)
+    }
 }
 
 impl<'a> Scene<'a> {
@@ -71,9 +102,9 @@ impl<'a> Scene<'a> {
             ran: window.parties.iter().map(|p| ran(&p.cpu)).collect(),
             rows,
             blame,
-            contest: Contest::default(),
+            all: Contested::default(),
+            full: Contested::default(),
             entries: vec![None; count],
-            settled: Settlement::default(),
             used: Vec::new(),
         };
         scene.settle();
@@ -112,7 +143,7 @@ impl<'a> Scene<'a> {
 
     /// Seconds that a party was entitled to; `None` for those that have no entitlement.
     pub(super) fn fair(&self, party: usize) -> Option<f64> {
-        self.entries[party].map(|entry| self.settled.fair[entry])
+        self.entries[party].map(|entry| self.all.settled.fair[entry])
     }
 
     /// Seconds of CPU that a party wanted: ran, waited for others and was throttled. Where several
@@ -131,9 +162,8 @@ impl<'a> Scene<'a> {
         let Some(entry) = self.entries[victim] else {
             return false;
         };
-        let fair = self.settled.fair[entry];
-        fair < thresholds::SATISFIED * self.contest.want(entry)
-            && self.ran[victim] >= thresholds::AMONG_TAKERS * fair
+        let fair = self.all.settled.fair[entry];
+        self.all.is_heavy(entry) && self.ran[victim] >= thresholds::AMONG_TAKERS * fair
     }
 
     /// What each claimant ran on the CPUs on which `victim` waited, by number in the contest.
@@ -167,12 +197,28 @@ impl<'a> Scene<'a> {
         let (Some(v), Some(s)) = (self.entries[victim], self.entries[suspect]) else {
             return false;
         };
-        let over = |v, s| took(&self.contest, &self.settled, (&self.used, at_stake), v, s);
-        // Whoever is held by a quota is within its claim, burst or not.
-        let bursts =
-            || !self.crowded(victim, v) && !self.contest.held_by_quota(s, v, &self.settled);
-        (over(v, s) || (bursts() && self.took_in_bursts(victim, suspect)))
-            && !self.shared_while_wanted(victim, suspect)
+        let took = if self.crowded(&self.full, victim, v) {
+            self.took_of_full(v, s, at_stake)
+        } else {
+            let over = took(&self.all, (&self.used, at_stake), v, s);
+            // Whoever is held by a quota is within its claim, burst or not.
+            let bursts = || !self.crowded(&self.all, victim, v) && !self.all.held_by_quota(s, v);
+            over || (bursts() && self.took_in_bursts(victim, suspect))
+        };
+        took && !self.shared_while_wanted(victim, suspect)
+    }
+
+    /// The same where somebody wants more than there is. What a light victim lost is the doing of those
+    /// who do; and who had no more than it asked for is not among them.
+    fn took_of_full(&self, v: usize, s: usize, at_stake: &[f64]) -> bool {
+        if self.full.is_heavy(v) {
+            return took(&self.full, (&self.used, at_stake), v, s);
+        }
+        let (of_victim, of_suspect) = self.full.contest.use_for_weight(v, s, &self.used, at_stake);
+        self.full.is_heavy(s)
+            && !self.full.held_by_quota(s, v)
+            && of_suspect > thresholds::ABOVE * of_victim
+            && self.used[s] >= thresholds::AMONG_TAKERS * self.full.settled.fair[s]
     }
 
     /// Whether a victim that wanted the CPU in a few stretches, or long ones, had its share of each,
@@ -211,19 +257,14 @@ impl<'a> Scene<'a> {
         self.ran[victim] >= thresholds::DEPRIVED * fair - thresholds::SLICES
     }
 
-    /// Whether the window as a whole was too short for what was wanted where the victim waited.
-    fn crowded(&self, victim: usize, entry: usize) -> bool {
-        let heavy = |entry: usize| {
-            self.settled.fair[entry] < thresholds::SATISFIED * self.contest.want(entry)
-        };
+    /// Whether more was wanted than there was, where the victim waited.
+    fn crowded(&self, of: &Contested, victim: usize, entry: usize) -> bool {
         let beside = self.row(victim).map_or(&[][..], |row| &row.blame);
-        heavy(entry)
+        of.is_heavy(entry)
             || beside
                 .iter()
                 .filter_map(|(party, _)| self.entries.get(*party).copied().flatten())
-                .any(|other| {
-                    heavy(other) && !self.contest.held_by_quota(other, entry, &self.settled)
-                })
+                .any(|other| of.is_heavy(other) && !of.held_by_quota(other, entry))
     }
 
     /// The same question, asked for the time in which the suspect wanted the CPU.
@@ -262,7 +303,7 @@ impl<'a> Scene<'a> {
             contest.enter(claim, want, self.tasks(*party), None);
         }
         let used: Vec<f64> = present.iter().map(|(_, used)| *used).collect();
-        took(&contest, &contest.settle(), (&used, &used), 1, 0)
+        took(&Contested::new(contest), (&used, &used), 1, 0)
     }
 
     /// Seconds of one CPU that `party` ran while `waiting` wanted it.
@@ -312,8 +353,16 @@ impl<'a> Scene<'a> {
                 Some(contest.enter(claim, self.want(party), self.tasks(party), allowed));
             self.used.push(self.ran[party]);
         }
-        self.settled = contest.settle();
-        self.contest = contest;
+        let had = &self.used;
+        let full = contest.wanting(|who| {
+            if contest.rests(who) {
+                had[who]
+            } else {
+                contest.want(who)
+            }
+        });
+        self.full = Contested::new(full);
+        self.all = Contested::new(contest);
     }
 
     /// The CPUs a party competed for: those on which it was seen to run or wait. Affinity shows in no
@@ -340,17 +389,14 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// Whether, as `contest` came out, `suspect` used what `victim` was entitled to.
+/// Whether, as the contest came out, `suspect` used what `victim` was entitled to.
 ///
 /// A light victim is entitled to all it wants: what it lacks was taken by those who got the rest of
-/// the CPU. A heavy victim is entitled to its share: what it lacks was taken by whoever is above.
-fn took(
-    contest: &Contest,
-    settled: &Settlement,
-    (used, at_stake): (&[f64], &[f64]),
-    victim: usize,
-    suspect: usize,
-) -> bool {
+/// the CPU. A heavy victim is entitled to its share: what it lacks was taken by whoever is above. Where
+/// nothing confines that one to the CPUs on which it waited, the scheduler put it there: then only who
+/// had more than it on those CPUs took anything from it.
+fn took(of: &Contested, (used, at_stake): (&[f64], &[f64]), victim: usize, suspect: usize) -> bool {
+    let Contested { contest, settled } = of;
     let (fair_victim, fair_suspect) = (settled.fair[victim], settled.fair[suspect]);
     if used[victim] >= thresholds::DEPRIVED * fair_victim {
         return false;
@@ -359,35 +405,38 @@ fn took(
     if of_suspect <= thresholds::ABOVE * of_victim {
         return false;
     }
-    let satisfied = |who: usize| settled.fair[who] >= thresholds::SATISFIED * contest.want(who);
-    let among_takers = satisfied(victim)
-        && !satisfied(suspect)
-        && !contest.held_by_quota(suspect, victim, settled);
-    if among_takers {
-        used[suspect] >= thresholds::AMONG_TAKERS * fair_suspect
-    } else {
-        let moved = contest.on_several(victim) && contest.on_several(suspect);
-        if moved && !satisfied(victim) && contest.is_placement(suspect, used[suspect], fair_suspect)
-        {
+    if !of.is_heavy(victim) && of.is_heavy(suspect) && !of.held_by_quota(suspect, victim) {
+        return used[suspect] >= thresholds::AMONG_TAKERS * fair_suspect;
+    }
+    if of.is_heavy(victim) && !contest.confined(victim) {
+        let (victims, suspects) = contest.use_for_weight_there(victim, suspect, at_stake);
+        if suspects <= thresholds::ABOVE * victims {
             return false;
         }
-        let above = if moved && !satisfied(victim) {
-            thresholds::ABOVE_ON_SEVERAL
-        } else if contest.rests(suspect) {
-            thresholds::ABOVE_WITH_RESTS
-        } else {
-            thresholds::ABOVE
-        };
-        let margin = (above - 1.0) * fair_suspect + thresholds::SLICES;
-        // What a victim leaves of its share goes to all others, to each a little.
-        let left = fair_victim - used[victim];
-        let margin = if !moved && left >= thresholds::MUCH_LEFT * fair_victim {
-            margin.min(thresholds::PART_OF_LEFT * left)
-        } else {
-            margin
-        };
-        used[suspect] > fair_suspect + margin
     }
+    // Where a suspect stayed on one CPU by chance, it could have been moved like the others.
+    let moves = contest.on_several(suspect) || !contest.confined(suspect);
+    let moved = of.is_heavy(victim) && contest.on_several(victim) && moves;
+    if moved && contest.is_placement(suspect, used[suspect], fair_suspect) {
+        return false;
+    }
+    let above = if moved {
+        thresholds::ABOVE_ON_SEVERAL
+    } else if contest.rests(suspect) {
+        thresholds::ABOVE_WITH_RESTS
+    } else {
+        thresholds::ABOVE
+    };
+    let margin = (above - 1.0) * fair_suspect + thresholds::SLICES;
+    // What a victim leaves of its share goes to all others, to each a little.
+    let several = contest.on_several(victim) && contest.on_several(suspect);
+    let left = fair_victim - used[victim];
+    let margin = if !several && left >= thresholds::MUCH_LEFT * fair_victim {
+        margin.min(thresholds::PART_OF_LEFT * left)
+    } else {
+        margin
+    };
+    used[suspect] > fair_suspect + margin
 }
 
 /// Seconds run, from the kernel-side part where it is there, else from the cgroup's files.

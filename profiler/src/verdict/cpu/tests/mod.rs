@@ -3,8 +3,10 @@
 mod cases;
 mod correlated;
 mod entitlement;
+mod full;
 mod hierarchy;
 mod properties;
+mod recorded;
 mod sim;
 mod throttling;
 mod wording;
