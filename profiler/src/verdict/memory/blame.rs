@@ -5,9 +5,14 @@
 //! keeps what it has and took nothing from anybody. What a party took beyond its claim, to hold it or
 //! to stream through it, was found by throwing out others' pages. A victim that did as much itself as
 //! its neighbours did is held back by the limit and not by them.
+//!
+//! Who re-reads what it lost asks for as much as who streams, and within one window both look alike.
+//! Time tells them apart: a party most of whose memory is new came to memory that others had. It took
+//! from those who were there, and those took nothing from it.
 
 use super::thresholds::{
-    AMONG_TAKERS, DEPRIVED, MOVES, MOVES_LEAST, PART_OF_DEMAND, STREAMS, UNEQUAL, UNKNOWN_LIMIT,
+    AMONG_TAKERS, CAME, DEPRIVED, MOVES, MOVES_LEAST, PART_OF_DEMAND, STREAMS, UNEQUAL,
+    UNKNOWN_LIMIT,
 };
 use dunnage_model::usage::{LimitKind, MemoryLimit, MemoryShare};
 
@@ -56,6 +61,8 @@ struct Rival {
     /// What it asked for.
     asked: f64,
     claim: f64,
+    /// It came lately: most of what it has is new.
+    came: bool,
 }
 
 impl Rival {
@@ -82,12 +89,26 @@ pub(super) fn guilty(limit: &MemoryLimit, victim: usize, events: bool) -> Guilt 
     let Some(own) = rivals.iter().find(|rival| rival.party == victim) else {
         return Guilt::unknown();
     };
-    let itself = own.beyond(DEPRIVED);
-    let takers = rivals
-        .iter()
-        .filter(|rival| rival.party != victim && !are_equals(own, rival));
+    let others = rivals.iter().filter(|rival| rival.party != victim);
+    let takers: Vec<(&Rival, f64)> = others
+        .filter(|rival| match (own.came, rival.came) {
+            // Who was there before took nothing from who came, and lost to it as much as it asks for
+            // again: however much that is, the two are no equals.
+            (true, false) => false,
+            (false, true) => true,
+            _ => !are_equals(own, rival),
+        })
+        .map(|rival| {
+            // Who has just come holds little yet.
+            let part = if rival.came { 0.0 } else { AMONG_TAKERS };
+            (rival, rival.beyond(part))
+        })
+        .collect();
+    let lost_it = !own.came && takers.iter().any(|(rival, by)| rival.came && *by > 0.0);
+    let itself = if lost_it { 0.0 } else { own.beyond(DEPRIVED) };
     let mut weights: Vec<(usize, f64)> = takers
-        .map(|rival| (rival.party, rival.beyond(AMONG_TAKERS)))
+        .into_iter()
+        .map(|(rival, beyond)| (rival.party, beyond))
         .filter(|(_, beyond)| *beyond > itself * UNEQUAL)
         .map(|(party, beyond)| (party, beyond - itself))
         .collect();
@@ -143,6 +164,7 @@ fn rivals(limit: &MemoryLimit, victim: usize, events: bool) -> Vec<Rival> {
                 used: share.used.0 as f64,
                 asked: asked(limit, share, events),
                 claim: 0.0,
+                came: share.grown.0 as f64 >= floor(limit).max(CAME * share.used.0 as f64),
             };
             (rival, share.protected.0 as f64)
         })

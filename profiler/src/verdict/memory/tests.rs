@@ -228,6 +228,65 @@ fn protection_is_a_claim() {
     assert_eq!(accused(&judgement), ["batch"]);
 }
 
+/// What each had, how much more, what was freed for it, and its stall; read on a real host, kernel 6.18:
+/// web reads a file of 48 MiB again and again, batch and crawl stream, cache stands still.
+fn beside_two_streamers(web: [u64; 3], batch: [u64; 3], crawl: [u64; 3]) -> Judgement {
+    let all = vec![
+        share(0, web, 0.3),
+        share(1, batch, 0.6),
+        share(2, [73, 0, 0], 0.0),
+        share(3, crawl, 0.6),
+    ];
+    let limit = limit(None, Some("/docker"), 156, all);
+    let mut window = window(vec![limit]);
+    window.length = Nanos::from_seconds(1.0);
+    judge(&window)
+}
+
+#[test]
+fn who_was_there_before_takes_nothing_from_who_comes() {
+    // The window in which both streamers begin.
+    let judgement = beside_two_streamers([48, 0, 42], [3, 2, 26], [28, 27, 16]);
+    assert!(
+        !accused(&judgement).contains(&"web"),
+        "{:?}",
+        judgement.verdicts
+    );
+}
+
+#[test]
+fn who_reads_again_what_it_lost_is_no_equal_of_those_who_came() {
+    for (web, batch, crawl) in [
+        ([38, 0, 729], [22, 21, 794], [21, 20, 835]),
+        ([25, 0, 838], [48, 47, 1825], [9, 8, 2026]),
+        ([32, 7, 832], [28, 27, 1130], [22, 21, 1043]),
+        ([23, 0, 768], [28, 27, 1954], [30, 29, 1739]),
+    ] {
+        let judgement = beside_two_streamers(web, batch, crawl);
+        let [verdict] = of(&judgement, "web")[..] else {
+            panic!("{:?}", judgement.verdicts)
+        };
+        let shares: Vec<f64> = verdict.culprits.iter().map(|c| c.share).collect();
+        assert_eq!(verdict.cause, Cause::Neighbour);
+        assert!(
+            shares.len() == 2 && (shares[0] - 0.5).abs() < 0.1,
+            "{shares:?}"
+        );
+        assert!(!accused(&judgement).contains(&"web"));
+    }
+}
+
+#[test]
+fn two_that_come_together_and_stream_alike_are_equals() {
+    let all = vec![
+        share(0, [47, 46, 1800], 0.3),
+        share(1, [9, 8, 2000], 0.3),
+        share(2, [72, 0, 0], 0.0),
+    ];
+    let judgement = judge(&window(vec![limit(None, Some("/docker"), 140, all)]));
+    assert_eq!(accused(&judgement), Vec::<&str>::new());
+}
+
 #[test]
 fn two_takers_share_the_blame_by_what_they_took() {
     let all = vec![

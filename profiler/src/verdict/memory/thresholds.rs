@@ -41,6 +41,10 @@ pub(super) const DEPRIVED: f64 = 0.9;
 /// a small place only, so that a streamer may hold little; who thrashes because of it holds less yet.
 pub(super) const AMONG_TAKERS: f64 = 0.5;
 
+/// A party came lately when this part of what it has is new since the least that it had in the last
+/// sweeps. Who was there before keeps most of it through a window, also while it is being robbed.
+pub(super) const CAME: f64 = 0.5;
+
 /// Who took beyond its claim by less than this times what the victim took is its equal: two that
 /// stream side by side are never exactly equal.
 pub(super) const UNEQUAL: f64 = 1.5;
