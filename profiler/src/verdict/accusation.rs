@@ -1,5 +1,6 @@
 //! From seconds by culprit to a verdict whose shares add up, the same for every resource.
 
+use super::confidence::Grounds;
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::Nanos;
 use dunnage_model::usage::WindowUse;
@@ -22,8 +23,8 @@ pub(super) struct Accusation {
     pub(super) unexplained: f64,
     /// Seconds of the resource that the victim got.
     pub(super) got: f64,
-    /// 0 to 1; the part that is unexplained is taken off.
-    pub(super) trust: f64,
+    /// What makes it believable; the part that is unexplained is taken off.
+    pub(super) grounds: Grounds,
     /// What it rests on.
     pub(super) facts: BTreeMap<&'static str, Fact>,
 }
@@ -73,7 +74,7 @@ impl Accusation {
             fraction: harm / (harm + self.got.max(0.0)),
             culprits,
             unexplained,
-            confidence: (self.trust * (1.0 - unexplained)).clamp(0.0, 1.0),
+            confidence: self.grounds.confidence(unexplained),
             evidence,
             advice,
             facts: self.facts,

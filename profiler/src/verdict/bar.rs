@@ -14,8 +14,19 @@ pub(super) struct Bar {
 impl Bar {
     /// Whether `lost` seconds are harm to a victim that got `got` in a window of `seconds`.
     pub(super) fn passed(self, lost: f64, got: f64, seconds: f64) -> bool {
-        lost >= self.least
-            && lost >= self.of_window * seconds
-            && lost >= self.of_want * (lost + got)
+        lost > 0.0 && self.margin(lost, got, seconds) >= 1.0
+    }
+
+    /// How many times what it must be a loss is.
+    pub(super) fn margin(self, lost: f64, got: f64, seconds: f64) -> f64 {
+        let must = self
+            .least
+            .max(self.of_window * seconds)
+            .max(self.of_want * (lost + got));
+        if must > 0.0 {
+            lost / must
+        } else {
+            f64::INFINITY
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! In how many of the last windows a verdict held: one window out of many is a moment, many in a row
 //! are a state. Pure: it knows windows, no clock.
 
+use super::confidence;
 use dunnage_model::verdict::{Cause, Fact, Judgement, Resource, Verdict};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -47,8 +48,8 @@ pub struct History {
 
 impl History {
     /// Remembers the verdicts of the next window, and writes into each in how many of the last
-    /// windows it held: as `windows_held` and `windows_seen`, and in the evidence where those were
-    /// few of many.
+    /// windows it held: as `windows_held` and `windows_seen`, in its confidence, and in the evidence
+    /// where those were few of many.
     pub fn note(&mut self, judgement: &mut Judgement) {
         self.seen = (self.seen + 1).min(WINDOWS);
         self.held.retain(|_, bits| {
@@ -67,6 +68,7 @@ fn tell(verdict: &mut Verdict, held: u32, seen: u32) {
     let number = |count: u32| Fact::Number(f64::from(count));
     verdict.facts.insert("windows_held", number(held));
     verdict.facts.insert("windows_seen", number(seen));
+    verdict.confidence = confidence::agreed(verdict.confidence, held, seen);
     if seen >= ENOUGH && f64::from(held) <= FEW * f64::from(seen) {
         let windows = format!("; so in {held} of the last {seen} windows");
         verdict.evidence.push_str(&windows);

@@ -6,6 +6,7 @@
 mod accusation;
 mod bar;
 mod cache;
+mod confidence;
 mod cpu;
 mod disk;
 mod history;

@@ -12,6 +12,7 @@ mod thresholds;
 pub use history::CacheHistory;
 
 use super::accusation::{Accusation, can_lose, cause_by};
+use super::confidence::Grounds;
 use super::words::{called, duration};
 use dunnage_model::usage::WindowUse;
 use dunnage_model::verdict::{Cause, Cleared, Coverage, Fact, Judgement, Resource};
@@ -202,7 +203,7 @@ fn verdict(
         culprits,
         unexplained: lost - named,
         got: needed,
-        trust: thresholds::TRUST,
+        grounds: Grounds::of(thresholds::TRUST),
         facts: BTreeMap::from([
             ("cycles_per_instruction", Fact::Number(anomaly.newest.cpi)),
             (

@@ -3,6 +3,7 @@
 use super::blame::Facts;
 use super::scene::Scene;
 use super::{thresholds, words};
+use crate::verdict::confidence::Grounds;
 use dunnage_model::observation::Fidelity;
 use dunnage_model::units::Nanos;
 use dunnage_model::verdict::{Cause, Culprit, Fact, Resource, Verdict};
@@ -136,25 +137,30 @@ impl Case {
         }
     }
 
-    /// Less for what nobody is named for, for what was apportioned and not seen, for samples, and for
-    /// a handful of waits.
+    /// Less for samples, for what was apportioned and not seen, for a loss near the bar and for a handful
+    /// of waits; the part that is unexplained is taken off.
     fn confidence(&self, scene: &Scene<'_>, unexplained: f64) -> f64 {
-        let mut confidence = self.trust * (1.0 - unexplained);
-        if let Fidelity::Sampled(part) = scene.window.fidelity {
-            confidence *= if part.is_finite() {
-                part.clamp(0.0, 1.0).sqrt()
-            } else {
-                0.0
-            };
-        }
+        let sampled = match scene.window.fidelity {
+            Fidelity::Exact => 1.0,
+            Fidelity::Sampled(part) => part.clamp(0.0, 1.0).sqrt(),
+        };
+        let bar = if self.cause == Cause::Itself {
+            thresholds::ITSELF
+        } else {
+            thresholds::OTHERS
+        };
+        let loss = scene.loss(self.victim, self.split.throttled);
+        let mut grounds = Grounds::of(self.trust * sampled).margin(bar.margin(self.harm(), loss));
+        // Throttled time is counted apart, and not in waits.
         if let Some(row) = scene.row(self.victim).filter(|_| self.queued > 0.0) {
             let queued = self.queued / self.harm();
             let apportioned = (row.apportioned.seconds() / row.wait.seconds().max(1e-9)).min(1.0);
-            confidence -= queued * apportioned;
-            let few = row.waits.min(thresholds::FEW_WAITS) as f64 / thresholds::FEW_WAITS as f64;
-            confidence *= 1.0 - queued * 0.5 * (1.0 - few);
+            grounds = grounds.apportioned(queued * apportioned);
+            if queued > 0.5 {
+                grounds = grounds.events(row.waits);
+            }
         }
-        confidence.clamp(0.0, 1.0)
+        grounds.confidence(unexplained)
     }
 
     fn facts(&self, scene: &Scene<'_>) -> BTreeMap<&'static str, Fact> {

@@ -15,6 +15,9 @@ use dunnage_model::verdict::{Cause, Judgement};
 /// At least this part of a loss that is only correlated is nobody's.
 const UNEXPLAINED: f64 = 0.3;
 
+/// Nobody counted the waits: they are as many as make no difference.
+const UNCOUNTED: u64 = 1_000;
+
 /// Confidence of a correlation without anything unexplained.
 const TRUST: f64 = 0.5;
 
@@ -74,7 +77,7 @@ fn stalls(window: &WindowUse) -> Vec<PartyWait> {
             unexplained: wait,
             apportioned: Nanos::ZERO,
             waking: Nanos::ZERO,
-            waits: thresholds::FEW_WAITS,
+            waits: UNCOUNTED,
             wakes: 0,
             p99: None,
         })

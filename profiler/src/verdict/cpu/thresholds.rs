@@ -102,9 +102,6 @@ pub(super) const BURST_RATIO: f64 = 3.0;
 /// once, and a window may cut what it does in two. Requests come many times.
 pub(super) const FEW_STRETCHES: f64 = 2.0;
 
-/// Fewer ended waits than this say little.
-pub(super) const FEW_WAITS: u64 = 20;
-
 /// Pressure from which on a party without exact accounting is taken for a victim.
 pub(super) const PRESSURE: f64 = 0.1;
 
@@ -114,9 +111,17 @@ pub(super) const FULL: f64 = 0.95;
 impl Bar {
     /// Whether `lost` task-seconds are harm to a victim that lost and got so much in all.
     pub(super) fn passed(self, lost: f64, of: Loss) -> bool {
-        lost >= LEAST_HARM
-            && lost >= self.of_window * of.seconds
-            && lost >= self.of_want * (lost + of.got)
-            && lost >= self.of_wait * of.waited
+        lost > 0.0 && self.margin(lost, of) >= 1.0
+    }
+
+    /// How many times what it must be a loss is.
+    pub(super) fn margin(self, lost: f64, of: Loss) -> f64 {
+        let must = [
+            LEAST_HARM,
+            self.of_window * of.seconds,
+            self.of_want * (lost + of.got),
+            self.of_wait * of.waited,
+        ];
+        lost / must.into_iter().fold(LEAST_HARM, f64::max)
     }
 }

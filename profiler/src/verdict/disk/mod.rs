@@ -15,6 +15,7 @@ mod tests;
 
 use super::accusation::{Accusation, can_lose, cause_by};
 use super::bar::Bar;
+use super::confidence::Grounds;
 use dunnage_model::party::PartyKind;
 use dunnage_model::usage::{DiskStall, WindowUse};
 use dunnage_model::verdict::{Cause, Coverage, Fact, Judgement, Resource};
@@ -138,7 +139,7 @@ fn case(window: &WindowUse, stall: &DiskStall, cause: Cause) -> Option<Case> {
             culprits: accused,
             unexplained,
             got,
-            trust: thresholds::trust(fraction),
+            grounds: Grounds::of(thresholds::trust(fraction)).events(stall.requests),
             facts,
         },
     })

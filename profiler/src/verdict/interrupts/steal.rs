@@ -2,6 +2,7 @@
 
 use super::{thresholds, words};
 use crate::verdict::accusation::{Accusation, can_lose};
+use crate::verdict::confidence::Grounds;
 use dunnage_model::party::PartyKind;
 use dunnage_model::usage::WindowUse;
 use dunnage_model::verdict::{Cause, Fact, Judgement, Resource};
@@ -45,7 +46,8 @@ pub(super) fn judge(window: &WindowUse) -> Judgement {
             culprits: vec![(hypervisor, lost)],
             unexplained: 0.0,
             got,
-            trust: thresholds::TRUST_STEAL,
+            grounds: Grounds::of(thresholds::TRUST_STEAL)
+                .margin(thresholds::STEAL.margin(lost, got, seconds)),
             facts,
         };
         let evidence = words::stolen(window, victim, lost);

@@ -2,6 +2,7 @@
 
 use super::{thresholds, words};
 use crate::verdict::accusation::{Accusation, can_lose, cause_by};
+use crate::verdict::confidence::Grounds;
 use dunnage_model::observation::InterruptKind;
 use dunnage_model::party::PartyKind;
 use dunnage_model::units::Nanos;
@@ -101,15 +102,23 @@ fn losses(
 fn cases(window: &WindowUse, resource: Resource, victim: usize, loss: &Loss) -> Vec<Accusation> {
     let seconds = window.length.seconds();
     let got = got(window, victim, loss);
-    let case = |cause, culprits: Vec<(usize, f64)>, unexplained: f64| Accusation {
-        victim,
-        resource,
-        cause,
-        culprits,
-        unexplained,
-        got,
-        trust: thresholds::TRUST,
-        facts: facts(loss),
+    let case = |cause, culprits: Vec<(usize, f64)>, unexplained: f64| {
+        let bar = if cause == Cause::Itself {
+            thresholds::ITSELF
+        } else {
+            thresholds::OTHERS
+        };
+        let lost = unexplained + culprits.iter().map(|(_, seconds)| seconds).sum::<f64>();
+        Accusation {
+            victim,
+            resource,
+            cause,
+            culprits,
+            unexplained,
+            got,
+            grounds: Grounds::of(thresholds::TRUST).margin(bar.margin(lost, got, seconds)),
+            facts: facts(loss),
+        }
     };
     let kind = |party: usize| window.parties[party].party.kind;
     let worth_naming = thresholds::WORTH_NAMING * loss.all;

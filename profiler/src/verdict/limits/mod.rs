@@ -4,6 +4,7 @@
 //! that this is told as `cpu`, of the victim's own doing, with `facts.limit` saying `pids.max`.
 
 use super::accusation::{Accusation, can_lose};
+use super::confidence::Grounds;
 use super::words::{called, duration, handle, place};
 use dunnage_model::party::Party;
 use dunnage_model::usage::{RefusedForks, WindowUse};
@@ -45,7 +46,7 @@ fn verdict(window: &WindowUse, row: &RefusedForks) -> Option<Verdict> {
         culprits: vec![(row.party, seconds)],
         unexplained: 0.0,
         got: user.cpu.usage.seconds(),
-        trust: TRUST,
+        grounds: Grounds::of(TRUST),
         facts: BTreeMap::from([
             ("limit", Fact::Text("pids.max".to_owned())),
             ("limit_tasks", number(row.limit)),

@@ -11,6 +11,7 @@ mod thresholds;
 mod words;
 
 use super::accusation::{Accusation, can_lose};
+use super::confidence::Grounds;
 use blame::{Guilt, guilty};
 use dunnage_model::usage::{LimitKind, MemoryLimit, MemoryStalls, WindowUse};
 use dunnage_model::verdict::{Cause, Coverage, Fact, Judgement, Resource, Verdict};
@@ -53,8 +54,8 @@ struct Case {
     culprits: Vec<(usize, f64)>,
     /// Seconds that nobody can be named for.
     unexplained: f64,
-    /// 0 to 1.
-    trust: f64,
+    /// What makes it believable.
+    grounds: Grounds,
 }
 
 fn cases(window: &WindowUse, memory: &MemoryStalls) -> Vec<Case> {
@@ -104,9 +105,11 @@ fn accuse(window: &WindowUse, memory: &MemoryStalls, loss: &Loss) -> Vec<Case> {
                 thresholds::OTHERS
             };
             let killed = loss.kills > 0 && part >= thresholds::PART_OF_A_KILL;
-            if !killed && !bar.passed(lost, got, window.length.seconds()) {
+            let margin = bar.margin(lost, got, window.length.seconds());
+            if !killed && margin < 1.0 {
                 return None;
             }
+            let grounds = Grounds::of(trust * guilt.trust);
             // What a party does to itself needs no other name: nothing of it is unexplained.
             let unexplained = if cause == Cause::Itself {
                 0.0
@@ -122,7 +125,12 @@ fn accuse(window: &WindowUse, memory: &MemoryStalls, loss: &Loss) -> Vec<Case> {
                 cause,
                 culprits,
                 unexplained: lost * unexplained,
-                trust: trust * guilt.trust,
+                // That a process was killed is no matter of more or less.
+                grounds: if killed {
+                    grounds
+                } else {
+                    grounds.margin(margin)
+                },
             })
         })
         .collect()
@@ -158,7 +166,7 @@ impl Case {
             culprits: self.culprits,
             unexplained: self.unexplained,
             got: window.parties[self.loss.victim].cpu.usage.seconds(),
-            trust: self.trust,
+            grounds: self.grounds,
             facts,
         }
         .verdict(window, evidence, advice)

@@ -16,6 +16,7 @@ mod words;
 mod tests;
 
 use super::accusation::{Accusation, can_lose, cause_by};
+use super::confidence::Grounds;
 use dunnage_model::usage::{LinkStall, WindowUse};
 use dunnage_model::verdict::{Cause, Cleared, Coverage, Fact, Judgement, Resource};
 use links::{Links, Split};
@@ -155,7 +156,12 @@ fn accusation(
     unexplained: f64,
     split: &Split,
 ) -> Accusation {
-    let few = split.packets.min(thresholds::FEW_PACKETS) as f64 / thresholds::FEW_PACKETS as f64;
+    let bar = if cause == Cause::Itself {
+        thresholds::ITSELF
+    } else {
+        thresholds::OTHERS
+    };
+    let lost = unexplained + culprits.iter().map(|(_, seconds)| seconds).sum::<f64>();
     Accusation {
         victim,
         resource: Resource::Network,
@@ -169,7 +175,9 @@ fn accusation(
             } else {
                 split.own
             },
-        trust: 0.5 + 0.5 * few,
+        grounds: Grounds::of(1.0)
+            .margin(bar.margin(lost, 0.0, links.seconds))
+            .events(split.packets),
         facts: BTreeMap::new(),
     }
 }

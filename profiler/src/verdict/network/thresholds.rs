@@ -26,9 +26,6 @@ const LEAST_HARM: f64 = 0.020;
 /// equally differ by some percent, by packets that came first.
 pub(super) const ABOVE: f64 = 1.25;
 
-/// Fewer packets than this say little.
-pub(super) const FEW_PACKETS: u64 = 20;
-
 /// A sender looks guilty from this part of what its link carried on.
 pub(super) const LOOKS_GUILTY: f64 = 0.25;
 
