@@ -178,6 +178,7 @@ impl Folder {
                 bytes,
                 bytes,
             ),
+            Limit::PidsMax(tasks) => self.write("pids", "pids.max", "pids.max", tasks, tasks),
         }
     }
 

@@ -23,6 +23,7 @@ mod softirqs;
 mod stage;
 mod summary;
 mod watch;
+mod workers;
 
 pub(crate) use part::{PartArguments, play};
 pub(crate) use roles::burn;

@@ -445,6 +445,8 @@ pub(crate) enum Limit {
     CpuMax(f64),
     /// `memory.max`, in bytes.
     MemoryMax(u64),
+    /// `pids.max`, in tasks.
+    PidsMax(u64),
 }
 
 /// When a workload is on.

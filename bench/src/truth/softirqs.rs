@@ -1,7 +1,7 @@
 //! Links whose packets are handled on a chosen CPU (RPS), for scenarios about softirqs.
 
-use super::homes::cpu_numbers;
 use super::scenario::{Cpus, Prop};
+use super::workers;
 use anyhow::{Context, ensure};
 use std::net::UdpSocket;
 use std::process::Command;
@@ -19,12 +19,7 @@ pub(super) fn make(cpus: Cpus) -> anyhow::Result<Prop> {
     let undo = Undo;
     let mut words = Vec::new();
     let mut sinks = Vec::new();
-    let mut mask = vec![0_u32; 1];
-    for cpu in cpu_numbers(cpus)? {
-        mask.resize(mask.len().max(cpu / 32 + 1), 0);
-        mask[cpu / 32] |= 1 << (cpu % 32);
-    }
-    let mask: Vec<String> = mask.iter().rev().map(|bits| format!("{bits:x}")).collect();
+    let mask = workers::mask(cpus)?;
     for (number, (short, to)) in LINKS.iter().zip(["to-a", "to-b"]).enumerate() {
         let device = format!("{PREFIX}{short}");
         let here = format!("10.215.{number}.1");
@@ -39,7 +34,7 @@ pub(super) fn make(cpus: Cpus) -> anyhow::Result<Prop> {
         ))?;
         ip(&format!("-n {device} link set eth0 up"))?;
         let steering = format!("/sys/class/net/{device}/queues/rx-0/rps_cpus");
-        std::fs::write(&steering, mask.join(",")).with_context(|| format!("writing {steering}"))?;
+        std::fs::write(&steering, &mask).with_context(|| format!("writing {steering}"))?;
         let sink = UdpSocket::bind((here.as_str(), 0))?;
         words.push((*short, device));
         words.push((to, sink.local_addr()?.to_string()));

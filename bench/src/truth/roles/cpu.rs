@@ -146,9 +146,8 @@ impl Fork {
                                 .stdin(Stdio::null())
                                 .stdout(Stdio::null())
                                 .spawn();
-                            if child.and_then(|mut child| child.wait()).is_err() {
-                                break;
-                            }
+                            // A fork that is refused is tried again, as a server does.
+                            let _ = child.and_then(|mut child| child.wait());
                             thread::sleep(self.rest);
                         }
                     });

@@ -3,7 +3,9 @@
 //! The victim works on the first CPU. The biggest user is nearly always `cache`, which fills the second
 //! one and delays nobody.
 
-use super::super::scenario::{Actor, Cause, Cpus, Felt, Home, Label, Limit, Scenario};
+use super::super::scenario::{Actor, Cause, Cpus, Felt, Home, Label, Limit, Prop, Scenario};
+use super::super::workers;
+use super::disk::other_device;
 use dunnage_model::verdict::Resource;
 
 /// A fifth of a CPU, in requests that are longer than a time slice.
@@ -49,6 +51,16 @@ fn shared() -> Label {
 
 fn cpu(name: &'static str, label: Label) -> Scenario {
     Scenario::new(name, Resource::Cpu, label)
+}
+
+/// A device in memory, whose requests the kernel's workers do on the victim's CPU.
+fn workers_on_the_victims() -> anyhow::Result<Prop> {
+    let device = other_device()?;
+    let workers = workers::keep_to(Cpus::First)?;
+    Ok(Prop {
+        words: device.words.clone(),
+        _undo: Box::new((device, workers)),
+    })
 }
 
 /// Every scenario of the CPU.
@@ -280,6 +292,31 @@ fn hosts_and_limits() -> Vec<Scenario> {
                 .limit(Limit::CpuMax(0.2)),
         )
         .with(batch("spin --threads 2")),
+        // The quota holds it back now and then, and the neighbour whenever it does not.
+        cpu(
+            "cpu-own-quota-beside-a-neighbour",
+            by_batch().also(
+                "web",
+                Resource::Cpu,
+                Cause::Limit("cpu.max"),
+                &[("web", Some(1.0))],
+            ),
+        )
+        .with(Actor::new("web", "tick --work 20ms --every 80ms").limit(Limit::CpuMax(0.2)))
+        .with(cache())
+        .with(batch("spin --threads 2")),
+        cpu(
+            "cpu-own-task-limit",
+            Label::limited("web", Resource::Cpu, "pids.max"),
+        )
+        .with(Actor::new("web", "fork --threads 4 --work 5ms --rest 5ms").limit(Limit::PidsMax(6)))
+        .with(cache()),
+        // The neighbour itself runs elsewhere: what it asks of its device is done on the victim's CPU.
+        cpu("cpu-kernel-worker", by_batch())
+            .with(web())
+            .with(cache().limit(Limit::CpuShares(2048)))
+            .with(batch("disk write --size 1m --threads 4 --device {OTHER}").on(Cpus::Second))
+            .on_prop(workers_on_the_victims),
     ]
 }
 

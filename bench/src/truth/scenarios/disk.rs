@@ -154,7 +154,7 @@ impl Drop for Loop {
     }
 }
 
-fn other_device() -> anyhow::Result<Prop> {
+pub(super) fn other_device() -> anyhow::Result<Prop> {
     let file = tempfile::NamedTempFile::new_in("/dev/shm").context("making a file in /dev/shm")?;
     file.as_file().set_len(64 << 20)?;
     let made = Command::new("losetup")

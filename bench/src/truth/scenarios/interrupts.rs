@@ -61,6 +61,16 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         .with(batch().disturbing())
         .with(index().disturbing())
         .on_prop(on_the_victims),
+        scenario(
+            "softirqs-changing-senders",
+            slowed_by(&[("batch", Some(0.5)), ("index", Some(0.5))]),
+        )
+        .with(web())
+        .with(cache())
+        .with(batch().during(&[(0.0, 3.0)]))
+        .with(index().during(&[(3.0, 6.0)]))
+        .lasting(2.0, 6.0)
+        .on_prop(on_the_victims),
         // Beside one that works all the time, whoever comes in bursts waits.
         scenario(
             "softirqs-in-bursts",

@@ -100,6 +100,37 @@ fn in_a_shared_limit() -> Vec<Scenario> {
         .with(streamer("crawl"))
         .sharing(together(156)),
         memory(
+            "memory-parent-changing-culprits",
+            waits_itself(
+                waits_itself(
+                    neighbour(&[("batch", Some(0.5)), ("crawl", Some(0.5))]),
+                    "batch",
+                ),
+                "crawl",
+            ),
+        )
+        .with(web())
+        .with(cache())
+        .with(streamer("batch").during(&[(0.0, 3.0)]))
+        .with(streamer("crawl").during(&[(3.0, 6.0)]))
+        .lasting(2.0, 6.0)
+        .sharing(together(140)),
+        // One takes its memory, another one its CPU.
+        memory(
+            "memory-and-cpu",
+            waits_itself(neighbour(&[("batch", Some(1.0))]), "batch").also(
+                "web",
+                Resource::Cpu,
+                Cause::Neighbour,
+                &[("index", Some(1.0))],
+            ),
+        )
+        .with(web())
+        .with(cache())
+        .with(streamer("batch"))
+        .with(Actor::new("index", "spin --threads 2").disturbing())
+        .sharing(together(140)),
+        memory(
             "memory-parent-bursts",
             waits_itself(neighbour(&[("batch", Some(1.0))]), "batch"),
         )
