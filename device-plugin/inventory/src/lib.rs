@@ -19,4 +19,4 @@ pub mod users;
 
 pub use config::Config;
 pub use device::{Device, Driver, Health, Kind, Node, PciPlace, Peer, Role, Shares};
-pub use scan::{Inventory, scan};
+pub use scan::{Inventory, find, scan};

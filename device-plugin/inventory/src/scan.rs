@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::device::Device;
 use crate::families::{FAMILIES, Family};
+use crate::health::Registers;
 use dunnage_host::HostRoot;
 use dunnage_model::gap::Gap;
 use std::collections::BTreeSet;
@@ -27,9 +28,19 @@ impl Inventory {
     }
 }
 
-/// Looks for all accelerators of `host`.
+/// Looks for all accelerators of `host`, and reads their registers.
 #[must_use]
 pub fn scan(host: &HostRoot, config: &Config) -> Inventory {
+    let mut inventory = find(host, config);
+    let mut registers = Registers::default();
+    registers.read(host, &inventory);
+    registers.mark(&mut inventory);
+    inventory
+}
+
+/// Looks for all accelerators of `host`, for who reads their registers again and again.
+#[must_use]
+pub fn find(host: &HostRoot, config: &Config) -> Inventory {
     scan_families(host, config, FAMILIES)
 }
 

@@ -17,9 +17,9 @@ use anyhow::Context as _;
 use beside::BesideArgs;
 use clap::Args;
 use dunnage_host::HostRoot;
-use dunnage_inventory::events::Events;
-use dunnage_inventory::health::{Ledger, Log};
-use dunnage_inventory::{Config, Inventory, scan};
+use dunnage_inventory::events::{Change, Events};
+use dunnage_inventory::health::{Ledger, Log, Registers};
+use dunnage_inventory::{Config, Inventory, find};
 use dunnage_model::gap::Gap;
 use std::io;
 use std::path::PathBuf;
@@ -51,6 +51,16 @@ pub struct PluginArgs {
     /// Which slots of shared devices are given first
     #[arg(long, value_name = "ORDER", default_value = "packed")]
     slots: Spread,
+
+    /// Seconds after which registers are read again of which no event tells: counters of errors, links,
+    /// temperatures. Without devices that have such registers nothing is read
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "30",
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
+    read_registers_every: u32,
 
     #[command(flatten)]
     beside: BesideArgs,
@@ -85,6 +95,7 @@ pub(super) fn run(context: &Context, args: &PluginArgs) -> anyhow::Result<ExitCo
         host: context.host.clone(),
         config: context.config.clone(),
         state: Arc::clone(&state),
+        rhythm: Duration::from_secs(args.read_registers_every.into()),
         seen: Mutex::default(),
     });
     watch.seen().features = args.beside.feature_file();
@@ -119,6 +130,8 @@ struct Watch {
     host: HostRoot,
     config: Config,
     state: Arc<State>,
+    /// Between two readings of registers.
+    rhythm: Duration,
     seen: Mutex<Seen>,
 }
 
@@ -126,7 +139,11 @@ struct Watch {
 #[derive(Default)]
 struct Seen {
     inventory: Inventory,
+    /// What the kernel's log says of devices.
     ledger: Ledger,
+    /// What graphics drivers say of theirs, which ends with another event.
+    wedged: Ledger,
+    registers: Registers,
     said: Gaps,
     features: Option<FeatureFile>,
 }
@@ -177,12 +194,53 @@ impl Watch {
 
     fn follow_events(&self, mut events: Events) -> io::Result<()> {
         loop {
-            events.wait(None)?;
+            let rhythm = self.seen().registers.again().then_some(self.rhythm);
+            let change = events.wait(rhythm)?;
+            if change.timed_out {
+                self.read_registers();
+                continue;
+            }
+            self.note_wedged(change);
             // The first of a burst is told at once, and its end too.
             self.scan();
             let started = Instant::now();
-            while started.elapsed() < BURST && !events.wait(Some(QUIET))?.timed_out {}
+            while started.elapsed() < BURST {
+                let change = events.wait(Some(QUIET))?;
+                if change.timed_out {
+                    break;
+                }
+                self.note_wedged(change);
+            }
             self.scan();
+        }
+    }
+
+    /// What was said is told before a scan, which takes its time.
+    fn note_wedged(&self, change: Change) {
+        if change.said.is_empty() {
+            return;
+        }
+        let mut seen = self.seen();
+        let mut changed = false;
+        for message in change.said {
+            changed |= seen.wedged.note(message);
+        }
+        if changed {
+            self.tell(&mut seen);
+        }
+    }
+
+    fn read_registers(&self) {
+        let (inventory, mut registers) = {
+            let seen = self.seen();
+            (seen.inventory.clone(), seen.registers.clone())
+        };
+        // A register may take its time, and what the kernel says meanwhile is told without it.
+        registers.read(&self.host, &inventory);
+        let mut seen = self.seen();
+        if seen.registers != registers {
+            seen.registers = registers;
+            self.tell(&mut seen);
         }
     }
 
@@ -197,17 +255,23 @@ impl Watch {
     }
 
     fn scan(&self) {
-        let inventory = scan(&self.host, &self.config);
+        let inventory = find(&self.host, &self.config);
+        let mut registers = self.seen().registers.clone();
+        registers.read(&self.host, &inventory);
         let mut seen = self.seen();
         seen.said.say(&inventory.gaps);
         seen.ledger.forget_the_gone(&inventory);
+        seen.wedged.forget_the_gone(&inventory);
         seen.inventory = inventory;
+        seen.registers = registers;
         self.tell(&mut seen);
     }
 
     fn tell(&self, seen: &mut Seen) {
         let mut inventory = seen.inventory.clone();
+        seen.registers.mark(&mut inventory);
         seen.ledger.mark(&mut inventory);
+        seen.wedged.mark(&mut inventory);
         let learned = self.state.learn(inventory);
         seen.said.say(&learned.gaps);
         for change in &learned.changes {

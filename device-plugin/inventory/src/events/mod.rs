@@ -12,6 +12,7 @@ mod places;
 mod uevent;
 mod watches;
 
+use crate::health::messages::Message;
 use dunnage_host::HostRoot;
 use dunnage_model::gap::Gap;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -28,6 +29,9 @@ use watches::Watches;
 
 /// The most different things that one change names; the rest is `and more`.
 const NAMED_LIMIT: usize = 32;
+
+/// The most messages on health that one change brings: some for each device of a large host.
+const SAID_LIMIT: usize = 1024;
 
 /// Why no events can be had.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +50,8 @@ pub struct Change {
     /// What the kernel named, in words for a log: `add /devices/... (drm)`, `/dev/dri/renderD128`.
     /// Hostile text.
     pub what: Vec<String>,
+    /// What the kernel said of the health of devices, in its order.
+    pub said: Vec<Message>,
     /// The kernel had more to tell than it could keep: anything may have changed.
     pub overflow: bool,
     /// Nothing changed until the time was over.
@@ -175,6 +181,7 @@ fn left(deadline: Instant) -> PollTimeout {
 #[derive(Debug, Default)]
 struct Heard {
     what: BTreeSet<String>,
+    said: Vec<Message>,
     more: bool,
     overflow: bool,
 }
@@ -188,6 +195,13 @@ impl Heard {
         }
     }
 
+    /// What is beyond the bound is lost like an event, and a scan tells what is left of it.
+    fn note_said(&mut self, message: Option<Message>) {
+        if self.said.len() < SAID_LIMIT {
+            self.said.extend(message);
+        }
+    }
+
     fn into_change(self) -> Change {
         let mut what: Vec<String> = self.what.into_iter().collect();
         if self.more {
@@ -195,6 +209,7 @@ impl Heard {
         }
         Change {
             what,
+            said: self.said,
             overflow: self.overflow,
             timed_out: false,
         }

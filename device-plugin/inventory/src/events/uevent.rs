@@ -2,6 +2,7 @@
 //! changes (`lib/kobject_uevent.c`; the fields: `Documentation/ABI/testing/sysfs-uevent`).
 
 use super::Heard;
+use crate::health::wedged;
 use dunnage_model::gap::Gap;
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -60,6 +61,8 @@ pub struct Uevent {
     pub devpath: String,
     /// `drm`, `pci`, `module`; absent where the message has none.
     pub subsystem: Option<String>,
+    /// How a DRM device can be brought back that cannot be used any more (`WEDGED=`), where it says so.
+    pub wedged: Option<String>,
 }
 
 impl Uevent {
@@ -91,6 +94,7 @@ pub fn parse(message: &[u8]) -> Option<Uevent> {
         action: text(&head[..at]),
         devpath: text(&head[at + 1..]),
         subsystem: None,
+        wedged: None,
     };
     let is_word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase());
     if !is_word(&event.action) || !event.devpath.starts_with('/') {
@@ -99,6 +103,8 @@ pub fn parse(message: &[u8]) -> Option<Uevent> {
     for part in parts {
         if let Some(value) = part.strip_prefix(b"SUBSYSTEM=") {
             event.subsystem = Some(text(value)).filter(|value| !value.is_empty());
+        } else if let Some(value) = part.strip_prefix(b"WEDGED=") {
+            event.wedged = Some(text(value));
         }
     }
     Some(event)
@@ -154,6 +160,7 @@ impl Uevents {
                     let event = parse(&self.buffer[..length]).filter(|_| is_kernel(sender));
                     if let Some(event) = event.filter(Uevent::matters) {
                         heard.note(event.words());
+                        heard.note_said(wedged::read(&event));
                     }
                 }
                 Err(Errno::EAGAIN) => return Ok(()),

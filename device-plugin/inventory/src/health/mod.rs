@@ -1,13 +1,18 @@
-//! Health that no file of sysfs tells: what the kernel says in its log, kept until it is over.
+//! Health beyond what a family finds: what the kernel says of a device, kept until it is over, and what
+//! the device's registers say.
 //!
 //! [`Ledger`] is pure: messages go in, and the devices of an inventory are marked with what stands
-//! against them. [`Log`] reads `/dev/kmsg`.
+//! against them. [`Log`] reads them from `/dev/kmsg`, [`wedged`] finds them among the uevents.
+//! [`Registers`] are read again and again.
 
 pub mod kmsg;
 mod log;
 pub mod messages;
+mod registers;
+pub mod wedged;
 
 pub use log::{Log, LogError};
+pub use registers::Registers;
 
 use crate::device::{Device, Health};
 use crate::scan::Inventory;

@@ -5,10 +5,9 @@
 //! one is the PCI device itself and the others are platform devices `amdgpu_xcp_N`. The driver makes
 //! those in every mode, and only the ones that KFD knows are in use.
 
-mod health;
 mod kfd;
 
-use super::class_device::{self, line, number};
+use super::class_device::{line, number};
 use super::drm::{self, Unit};
 use super::pci_names::PciNames;
 use super::{Family, Found};
@@ -161,7 +160,6 @@ fn whole(host: &HostRoot, names: &PciNames, unit: &Unit, node: Option<&kfd::KfdN
         // The driver's figure is the whole GPU's; KFD tells the partition's own.
         device.memory = node.and_then(|node| node.memory).or(device.memory);
     }
-    health::examine(host, directory, &mut device);
     device
 }
 
@@ -206,7 +204,6 @@ fn partition(host: &HostRoot, unit: &Unit, node: &kfd::KfdNode, units: &[Unit]) 
             .as_deref()
             .and_then(|address| pci::place(host, address));
         facts(host, directory, &PARTITIONS, &mut device);
-        health::examine(host, directory, &mut device);
     } else {
         device.health = Health::Unknown("the GPU that it is a part of was not found".into());
     }
@@ -251,14 +248,4 @@ fn peers(node: &kfd::KfdNode, places: &BTreeMap<u32, String>) -> Vec<Peer> {
         }
     }
     peers
-}
-
-/// The names of files in `directory` that end in `suffix`, at most `limit`.
-fn ending_in(host: &HostRoot, directory: &Path, suffix: &str, limit: usize) -> Vec<String> {
-    let (names, _) = class_device::members(host, directory);
-    names
-        .into_iter()
-        .filter(|name| name.ends_with(suffix))
-        .take(limit)
-        .collect()
 }

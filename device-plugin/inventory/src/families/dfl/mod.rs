@@ -8,7 +8,6 @@
 //! listed for administration and never for ordinary use.
 
 mod identity;
-mod registers;
 
 use super::{Family, Found};
 use crate::config::Config;
@@ -161,7 +160,7 @@ fn describe(
         .nodes
         .extend(fme.and_then(|fme| nodes::of_sysfs(host, fme, Role::Management)));
     let afu = Identity::read(host, &port.join("afu_id"));
-    device.health = health(host, port, fme, &afu, interface);
+    device.health = health(host, port, &afu, interface);
     describe_attributes(host, &mut device, region, fme, [&afu, interface]);
     Some(device)
 }
@@ -200,14 +199,8 @@ fn is_bound(host: &HostRoot, port: &Path) -> bool {
             .is_some_and(|uevent| uevent.lines().any(|line| line.starts_with("DRIVER=")))
 }
 
-/// Whether a port can be used.
-fn health(
-    host: &HostRoot,
-    port: &Path,
-    fme: Option<&Path>,
-    afu: &Identity,
-    interface: &Identity,
-) -> Health {
+/// Whether a port can be used, its error registers apart ([`crate::health::registers`]).
+fn health(host: &HostRoot, port: &Path, afu: &Identity, interface: &Identity) -> Health {
     if !is_bound(host, port) {
         return Health::Unhealthy(
             "no driver is bound to the port: its node exists and opening it fails".to_owned(),
@@ -220,13 +213,6 @@ fn health(
                 "{what} reads as all ones: the card does not answer or holds no valid bitstream"
             ));
         }
-    }
-    let errors = registers::set(host, port, registers::PORT)
-        .into_iter()
-        .chain(fme.map_or_else(Vec::new, |fme| registers::set(host, fme, registers::FME)))
-        .collect::<Vec<_>>();
-    if !errors.is_empty() {
-        return Health::Unhealthy(format!("error registers are set: {}", errors.join(", ")));
     }
     match afu {
         Identity::Known(_) => Health::Healthy,

@@ -1,13 +1,15 @@
-//! Whether an AMD GPU can be used: the error counters of its RAS blocks
-//! (`Documentation/gpu/amdgpu/ras.rst`).
+//! The error counters of an AMD GPU's RAS blocks (`Documentation/gpu/amdgpu/ras.rst`).
 
-use super::ending_in;
-use crate::device::{Device, Health};
+use super::{History, Reading};
+use crate::device::Device;
 use dunnage_host::HostRoot;
 use std::path::Path;
 
 /// The most RAS blocks that are looked at; there are some twenty.
 const BLOCKS_LIMIT: usize = 64;
+
+/// The most entries of the folder that are looked at.
+const ENTRIES_LIMIT: usize = 1024;
 
 /// The most that is read of the list of bad pages, in bytes.
 const PAGES_LIMIT: usize = 1 << 20;
@@ -19,41 +21,53 @@ struct Errors {
     correctable: u64,
 }
 
-/// Reads the counters of the GPU at `directory` into the device's health and attributes. A fault that
-/// was found before stays. GPUs without RAS have no counters, and their health stays as it was.
-pub(super) fn examine(host: &HostRoot, directory: &Path, device: &mut Device) {
+/// Reads the counters of the GPU at `directory`. GPUs without RAS have none.
+pub(super) fn read(
+    host: &HostRoot,
+    directory: &Path,
+    device: &Device,
+    _: &mut History,
+) -> Option<Reading> {
+    if device.family != "amd-gpu" {
+        return None;
+    }
     let ras = directory.join("ras");
-    let blocks = ending_in(host, &ras, "_err_count", BLOCKS_LIMIT);
+    let (names, _) = host.entries(&ras, ENTRIES_LIMIT).ok()?;
+    let mut reading = Reading::default();
     let mut sum = Errors::default();
     let mut faulty = Vec::new();
-    let mut read = 0;
-    for file in &blocks {
+    let mut counters_read = 0;
+    let blocks = names.iter().filter_map(|name| {
+        let name = name.to_str()?;
+        Some((name, name.strip_suffix("_err_count")?))
+    });
+    for (file, block) in blocks.take(BLOCKS_LIMIT) {
         let Some(errors) = host.fact(ras.join(file)).and_then(|text| counters(&text)) else {
             continue;
         };
-        read += 1;
+        counters_read += 1;
         sum.uncorrectable = sum.uncorrectable.saturating_add(errors.uncorrectable);
         sum.correctable = sum.correctable.saturating_add(errors.correctable);
         if errors.uncorrectable > 0 {
-            let block = file.trim_end_matches("_err_count");
             faulty.push(format!("{} in {block}", errors.uncorrectable));
         }
     }
-    if read > 0 {
-        let attributes = &mut device.attributes;
-        attributes.insert("ras.uncorrectable", sum.uncorrectable.to_string());
-        attributes.insert("ras.correctable", sum.correctable.to_string());
+    let attributes = &mut reading.attributes;
+    if counters_read > 0 {
+        attributes.push(("ras.uncorrectable", sum.uncorrectable.to_string()));
+        attributes.push(("ras.correctable", sum.correctable.to_string()));
     }
     if let Ok(bytes) = host.read(ras.join("gpu_vram_bad_pages"), PAGES_LIMIT) {
         let pages = bad_pages(&String::from_utf8_lossy(&bytes));
-        device.attributes.insert("ras.bad_pages", pages.to_string());
+        attributes.push(("ras.bad_pages", pages.to_string()));
     }
-    if !faulty.is_empty() && matches!(device.health, Health::Healthy) {
-        device.health = Health::Unhealthy(format!(
+    if !faulty.is_empty() {
+        reading.ill = Some(format!(
             "uncorrectable errors since the driver was loaded ({}); reset the GPU or load the driver again",
             faulty.join(", ")
         ));
     }
+    (reading != Reading::default()).then_some(reading)
 }
 
 /// `ue: 0\nce: 3\n`, on newer kernels with `de:` behind it.
