@@ -1,6 +1,7 @@
 //! A client that sends what kubelets before 1.26 send: the socket's path as `:authority`.
 
-use super::{RESOURCE, Running, kubelet::Kubelet};
+use super::{RESOURCE, Running};
+use dunnage_plugin_testing::Kubelet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 

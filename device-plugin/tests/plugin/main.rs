@@ -4,16 +4,16 @@
 
 mod authority;
 mod holders;
-mod kubelet;
 mod metrics;
 mod noise;
+mod readers;
 mod storms;
 
 use dunnage_device_plugin::plugin::kubelet::{Report, attend};
 use dunnage_device_plugin::plugin::state::{Settings, State};
 use dunnage_host::HostRoot;
 use dunnage_inventory::{Config, Device, Health, Inventory, Kind, Node, Role};
-use kubelet::Kubelet;
+use dunnage_plugin_testing::{Known, Kubelet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +105,12 @@ async fn a_kubelet_learns_of_all_devices_and_is_told_of_each_change() {
     let plugin = Running::start(&["a", "b"]);
     let kubelet = Kubelet::start(&plugin.folder()).await;
     let known = kubelet.listed(RESOURCE).await;
-    let ids = |known: &kubelet::Known| -> Vec<(String, String)> {
+    assert_eq!(
+        known.offered,
+        Some(known.options),
+        "old kubelets and new ones are told the same"
+    );
+    let ids = |known: &Known| -> Vec<(String, String)> {
         let list = known.list.as_ref().unwrap();
         list.devices
             .iter()
@@ -118,7 +123,7 @@ async fn a_kubelet_learns_of_all_devices_and_is_told_of_each_change() {
     ill.devices[1].health = Health::Unhealthy("XID 79".to_owned());
     plugin.state.learn(ill);
     let is = |health: &'static str| {
-        move |known: &kubelet::Known| {
+        move |known: &Known| {
             known
                 .list
                 .as_ref()
@@ -186,7 +191,7 @@ async fn a_plugin_that_was_killed_leaves_nothing_behind() {
         plugin.kill();
         kubelet.until(RESOURCE, |known| known.list.is_none()).await;
         plugin.start_again();
-        let is_new = |known: &kubelet::Known| known.endpoint != before && known.list.is_some();
+        let is_new = |known: &Known| known.endpoint != before && known.list.is_some();
         kubelet.until(RESOURCE, is_new).await;
         assert_eq!(sockets(&plugin.folder()).len(), 1);
     }

@@ -1,8 +1,9 @@
 //! What Prometheus reads.
 
-use super::{RESOURCE, Running, inventory, kubelet::Kubelet};
+use super::{RESOURCE, Running, inventory};
 use dunnage_device_plugin::plugin::metrics::{Listener, Place};
 use dunnage_inventory::Health;
+use dunnage_plugin_testing::Kubelet;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};

@@ -1,7 +1,8 @@
 //! Whatever happens to the kubelet, the plugin and their folder, in whatever order: afterwards the
 //! kubelet knows all devices, and nothing is left over.
 
-use super::{RESOURCE, Running, inventory, kubelet::Kubelet, sockets};
+use super::{RESOURCE, Running, inventory, sockets};
+use dunnage_plugin_testing::{Known, Kubelet};
 use std::time::Duration;
 
 /// Seeds that are tried; `DUNNAGE_SEEDS` says another number.
@@ -74,7 +75,7 @@ async fn storm(seed: u64) {
     };
     let folder = plugin.folder();
     // What happened last may still be on its way: then there is another list yet.
-    let is_whole = |known: &super::kubelet::Known| {
+    let is_whole = |known: &Known| {
         let alone = sockets(&folder) == [known.endpoint.as_str()];
         alone
             && known.list.as_ref().is_some_and(|list| {

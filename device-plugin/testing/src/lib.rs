@@ -1,5 +1,9 @@
 //! A kubelet of which the tests know every step: it behaves as the real one's device manager does
-//! (`pkg/kubelet/cm/devicemanager/plugin/v1beta1`), and tells when what happened.
+//! (`pkg/kubelet/cm/devicemanager/plugin/v1beta1`), and tells when what happened. For tests and measurements:
+//! it panics where something cannot go on.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use dunnage_device_plugin::plugin::api::{
     AllocateRequest, AllocateResponse, ContainerAllocateRequest, DevicePluginOptions, Empty,
@@ -27,30 +31,38 @@ use tonic_prost::ProstCodec;
 
 /// What the kubelet knows of a resource.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known {
+pub struct Known {
     /// The socket that was registered last.
-    pub(crate) endpoint: String,
+    pub endpoint: String,
     /// The last list, `None` before the first and after the stream's end.
-    pub(crate) list: Option<ListAndWatchResponse>,
+    pub list: Option<ListAndWatchResponse>,
     /// When the last list came.
-    pub(crate) at: Option<Instant>,
+    pub at: Option<Instant>,
     /// Registrations so far.
-    pub(crate) registrations: u32,
+    pub registrations: u32,
+    /// When the last one was answered.
+    pub registered: Option<Instant>,
+    /// The options that came with it, which kubelets up to 1.20 take.
+    pub offered: Option<DevicePluginOptions>,
+    /// The options that the plugin told when it was asked, which later ones take.
+    pub options: DevicePluginOptions,
 }
 
-pub(crate) type Registry = BTreeMap<String, Known>;
+/// What is known of all resources, by their names.
+pub type Registry = BTreeMap<String, Known>;
 
 /// A kubelet that runs until it is killed or dropped.
-pub(crate) struct Kubelet {
+pub struct Kubelet {
     folder: PathBuf,
     accepting: JoinHandle<()>,
     known: Arc<watch::Sender<Registry>>,
-    pub(crate) started: Instant,
+    /// When its socket was there.
+    pub started: Instant,
 }
 
 impl Kubelet {
     /// As the real one: cleans the folder of sockets, then serves its own.
-    pub(crate) async fn start(folder: &Path) -> Kubelet {
+    pub async fn start(folder: &Path) -> Kubelet {
         std::fs::create_dir_all(folder).unwrap();
         for entry in std::fs::read_dir(folder).unwrap().flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_socket()) {
@@ -70,30 +82,38 @@ impl Kubelet {
     }
 
     /// As by SIGKILL: connections end, the socket's file stays.
-    pub(crate) async fn kill(mut self) {
+    pub async fn kill(mut self) {
         self.accepting.abort();
         let _ = (&mut self.accepting).await;
     }
 
     /// Waits until what is known of `resource` is as `wanted`; panics after 10 s.
-    pub(crate) async fn until(&self, resource: &str, wanted: impl Fn(&Known) -> bool) -> Known {
+    pub async fn until(&self, resource: &str, wanted: impl Fn(&Known) -> bool) -> Known {
+        let found = self.within(Duration::from_secs(10), resource, wanted).await;
+        found.unwrap_or_else(|| panic!("{resource} after 10 s: {:?}", self.known.borrow()))
+    }
+
+    /// The same, as long as `patience` lasts; `None` after that.
+    pub async fn within(
+        &self,
+        patience: Duration,
+        resource: &str,
+        wanted: impl Fn(&Known) -> bool,
+    ) -> Option<Known> {
         let mut known = self.known.subscribe();
         let waiting = known.wait_for(|known| known.get(resource).is_some_and(&wanted));
-        let found = tokio::time::timeout(Duration::from_secs(10), waiting).await;
-        match found {
-            Ok(found) => found.unwrap().get(resource).unwrap().clone(),
-            Err(_) => panic!("{resource} after 10 s: {:?}", self.known.borrow()),
-        }
+        let found = tokio::time::timeout(patience, waiting).await.ok()?;
+        found.unwrap().get(resource).cloned()
     }
 
     /// Waits for the first list of `resource`.
-    pub(crate) async fn listed(&self, resource: &str) -> Known {
+    pub async fn listed(&self, resource: &str) -> Known {
         self.until(resource, |known| known.list.is_some()).await
     }
 
     /// A connection to the socket that was registered for `resource` last. A plugin that is told of a
     /// removed socket a moment late closes the one that it made meanwhile: then there is another.
-    async fn plugin(&self, resource: &str) -> Grpc<Channel> {
+    pub async fn plugin(&self, resource: &str) -> Grpc<Channel> {
         let end = Instant::now() + Duration::from_secs(5);
         loop {
             let endpoint = self.known.borrow().get(resource).unwrap().endpoint.clone();
@@ -105,11 +125,11 @@ impl Kubelet {
         }
     }
 
-    pub(crate) async fn allocate(
-        &self,
-        resource: &str,
-        ids: &[&str],
-    ) -> Result<AllocateResponse, Status> {
+    /// `Allocate` for one container, over a connection of its own.
+    ///
+    /// # Errors
+    /// What the plugin says.
+    pub async fn allocate(&self, resource: &str, ids: &[&str]) -> Result<AllocateResponse, Status> {
         let mut grpc = self.plugin(resource).await;
         allocate(&mut grpc, ids).await
     }
@@ -121,10 +141,11 @@ impl Drop for Kubelet {
     }
 }
 
-pub(crate) async fn allocate(
-    grpc: &mut Grpc<Channel>,
-    ids: &[&str],
-) -> Result<AllocateResponse, Status> {
+/// `Allocate` for one container.
+///
+/// # Errors
+/// What the plugin says.
+pub async fn allocate(grpc: &mut Grpc<Channel>, ids: &[&str]) -> Result<AllocateResponse, Status> {
     let device_ids = ids.iter().map(|id| (*id).to_owned()).collect();
     let request = AllocateRequest {
         container_requests: vec![ContainerAllocateRequest { device_ids }],
@@ -132,7 +153,11 @@ pub(crate) async fn allocate(
     ask(grpc, path::ALLOCATE, request).await
 }
 
-pub(crate) async fn ask<Q, A>(
+/// One call.
+///
+/// # Errors
+/// What the plugin says.
+pub async fn ask<Q, A>(
     grpc: &mut Grpc<Channel>,
     path: &'static str,
     request: Q,
@@ -150,7 +175,11 @@ where
     answer.await.map(tonic::Response::into_inner)
 }
 
-async fn dial(path: PathBuf) -> Result<Grpc<Channel>, tonic::transport::Error> {
+/// A connection to a plugin's socket.
+///
+/// # Errors
+/// Where nobody listens there.
+pub async fn dial(path: PathBuf) -> Result<Grpc<Channel>, tonic::transport::Error> {
     let connector = tower::service_fn(move |_| {
         let path = path.clone();
         async move { UnixStream::connect(path).await.map(TokioIo::new) }
@@ -213,11 +242,13 @@ impl tower::Service<tonic::Request<RegisterRequest>> for Register {
                 .await
                 .map_err(|error| Status::unavailable(error.to_string()))?;
             let options: DevicePluginOptions = ask(&mut grpc, path::OPTIONS, Empty {}).await?;
-            assert_eq!(Some(options), request.options);
             known.send_modify(|known| {
                 let one = known.entry(request.resource_name.clone()).or_default();
                 one.endpoint = request.endpoint.clone();
                 one.registrations += 1;
+                one.registered = Some(Instant::now());
+                one.offered = request.options;
+                one.options = options;
             });
             let watching = watch_lists(grpc, request, known);
             clients.lock().unwrap().spawn(watching);
