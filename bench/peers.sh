@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Installs the programs that `dunnage-bench cost` sets Dunnage beside, as far as they can be had here,
-# into the cache: ~/.cache/dunnage/peers. Says of each whether it is there and why not. What is installed
-# already, there or in PATH, is left alone.
+# Installs the programs that `dunnage-bench cost` and `plugin` set Dunnage beside, as far as they can be
+# had here, into the cache: ~/.cache/dunnage/peers. Says of each whether it is there and why not. What is
+# installed already, there or in PATH, is left alone.
 #
 #   bench/peers.sh [NAME...]       all, or some of: cadvisor rezolus below netdata docker
+#                                  generic-device-plugin intel-gpu-plugin nvidia-device-plugin
 #
 # cAdvisor and what is written in Rust are built from their published sources with the toolchains at hand
 # (Go; cargo with clang 16 or newer, libelf and protoc for the eBPF parts); each gets 20 minutes. Netdata comes as the distribution's
-# package, unpacked and not installed, so that no service is started.
+# package, unpacked and not installed, so that no service is started. The device plugins are built at fixed
+# commits of their public repositories; NVIDIA's gets a stand-in for its library, since without a GPU
+# there is none.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 peers=${XDG_CACHE_HOME:-$HOME/.cache}/dunnage/peers
@@ -69,6 +72,39 @@ netdata() {
     rm -rf "$peers/netdata" && mv root "$peers/netdata"
 }
 
+# A Go program of a repository at a commit, as that repository's own module builds it.
+go_program() {
+    local name=$1 repository=$2 commit=$3 package=$4
+    wants go && wants git || return 1
+    git init -q "$work/$name" && cd "$work/$name" &&
+        git fetch -q --depth 1 "https://github.com/$repository" "$commit" && git checkout -q FETCH_HEAD &&
+        timeout $limit go build -mod=mod -trimpath -ldflags "-s -w" -o "$peers/$name" "$package"
+}
+
+generic-device-plugin() {
+    CGO_ENABLED=0 go_program generic-device-plugin squat/generic-device-plugin \
+        179b1fee5dcbf259b9940b4a233f95aefaec96e8 .
+}
+
+intel-gpu-plugin() {
+    CGO_ENABLED=0 go_program intel-gpu-plugin intel/intel-device-plugins-for-kubernetes \
+        1a407221a18992878dca827d080f6a16095fed43 ./cmd/gpu_plugin
+}
+
+nvidia-device-plugin() {
+    wants cc || return 1
+    mkdir -p "$peers/nvidia-stand-in" &&
+        cc -shared -fPIC -Wall -O2 -DDRIVER_VERSION='"550.54.15"' -o "$peers/nvidia-stand-in/libnvidia-ml.so.1" \
+            "$here/../tests/setup/nvidia-ml.c" || return 1
+    wants go || return 1
+    local module=github.com/NVIDIA/k8s-device-plugin@v0.17.4 source
+    source=$(go mod download -json "$module" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+    [ -n "$source" ] || { echo "$module cannot be had"; return 1; }
+    cp -r "$source" "$work/nvidia" && chmod -R u+w "$work/nvidia" && cd "$work/nvidia" &&
+        timeout $limit go build -mod=mod -trimpath -ldflags "-s -w '-extldflags=-Wl,--export-dynamic -Wl,--unresolved-symbols=ignore-in-object-files -Wl,-z,lazy'" \
+            -o "$peers/nvidia-device-plugin" ./cmd/nvidia-device-plugin
+}
+
 docker() {
     echo "comes with the distribution's docker.io; busybox-static gives the image of its containers"
     return 1
@@ -82,7 +118,8 @@ program() {
     esac
 }
 
-[ $# -gt 0 ] || set -- cadvisor rezolus below netdata docker
+[ $# -gt 0 ] || set -- cadvisor rezolus below netdata docker \
+    generic-device-plugin intel-gpu-plugin nvidia-device-plugin
 for name in "$@"; do
     if there "$(program "$name")"; then
         echo "$name: is there"

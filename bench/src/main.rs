@@ -4,7 +4,8 @@
 //! `dunnage-bench agent` measures the agent at 1 Hz over the number of cgroups;
 //! `dunnage-bench sources` measures the eBPF part of every source under a mixed load;
 //! `dunnage-bench start` measures the time to the first verdict; `dunnage-bench cost` sets Dunnage beside
-//! other programs that watch containers; `dunnage-bench run` compares equal runs by what `dunnage run`
+//! other programs that watch containers; `dunnage-bench plugin` measures the device plugin beside others
+//! of its kind; `dunnage-bench run` compares equal runs by what `dunnage run`
 //! says of them; `dunnage-bench truth` plays labelled scenarios and says how
 //! often the verdicts are right. `README.md` beside this crate says what is promised and how each
 //! figure is taken.
@@ -17,6 +18,7 @@ mod cost;
 mod figures;
 mod loads;
 mod mixed;
+mod plugin;
 mod run;
 mod sources;
 mod start;
@@ -27,6 +29,7 @@ use clap::{Parser, Subcommand};
 use figures::Output;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 #[derive(Parser)]
 #[command(
@@ -100,6 +103,30 @@ enum What {
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
     },
+    /// The device plugin before a made-up kubelet, beside others as far as they are installed
+    Plugin {
+        /// The dunnage-devices binary
+        #[arg(long, default_value = "target/release/dunnage-devices")]
+        binary: PathBuf,
+        /// Numbers of devices
+        #[arg(long, value_delimiter = ',', default_value = "64,1000")]
+        devices: Vec<usize>,
+        /// Interleaved rounds: each starts each plugin once
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// Restarts of the kubelet in a round
+        #[arg(long, default_value_t = 4)]
+        restarts: u32,
+        /// Calls of Allocate in a round
+        #[arg(long, default_value_t = 400)]
+        calls: u32,
+        /// Seconds in which nothing happens, once for each plugin
+        #[arg(long, default_value_t = 10)]
+        idle: u64,
+        /// Beside Dunnage's only these, such as `intel-gpu-plugin`
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
     /// How much equal runs differ, by whether `dunnage run` calls them clean or disturbed
     Run {
         /// The dunnage binary
@@ -168,6 +195,23 @@ fn main() -> anyhow::Result<ExitCode> {
             containers,
             rounds,
             seconds,
+            only,
+        })?,
+        What::Plugin {
+            binary,
+            devices,
+            rounds,
+            restarts,
+            calls,
+            idle,
+            only,
+        } => plugin::measure(&plugin::Options {
+            binary,
+            devices,
+            rounds,
+            restarts,
+            calls,
+            idle: Duration::from_secs(idle),
             only,
         })?,
         What::Run { binary, runs } => run::measure(&binary, runs)?,

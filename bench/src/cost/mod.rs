@@ -15,6 +15,7 @@ use crate::loads;
 use anyhow::Context;
 use engine::Engine;
 use group::{Group, Held};
+pub(crate) use peers::installed;
 use peers::{PEERS, Peer, Place};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
