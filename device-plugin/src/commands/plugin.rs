@@ -372,6 +372,7 @@ mod tests {
             host,
             config,
             state: Arc::clone(&state),
+            rhythm: Duration::from_secs(30),
             seen: Mutex::default(),
         });
         watch.start().unwrap();
