@@ -1,13 +1,15 @@
 //! Block devices: whose bytes are written, and who waits for whose requests.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use dunnage_tests::cgroups::OwnCgroup;
-use dunnage_tests::document::{at, list, number, text};
+use dunnage_tests::document::{at, list, number, summary, text};
 use dunnage_tests::dunnage::dunnage;
 use dunnage_tests::machine::{emulated, machine};
+use nix::sys::stat;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread::sleep;
@@ -115,5 +117,70 @@ fn buffered_writes_are_whose_pages_they_are() -> Result<()> {
         kernel <= 0.01 * all + 1e6,
         "the kernel is left with {kernel} of {all} bytes"
     );
+    Ok(())
+}
+
+/// `major:minor` of the whole disk below `path`: partitions take no limits.
+fn disk_of(path: &Path) -> Result<String> {
+    let device = fs::metadata(path)?.dev();
+    let (major, minor) = (stat::major(device), stat::minor(device));
+    let own = format!("/sys/dev/block/{major}:{minor}");
+    if !Path::new(&own).join("partition").exists() {
+        return Ok(format!("{major}:{minor}"));
+    }
+    Ok(fs::read_to_string(format!("{own}/../dev"))?
+        .trim()
+        .to_owned())
+}
+
+/// What a document of `blame` says of a cgroup.
+fn said_of<'v>(blame: &'v Value, cgroup: &str) -> Result<Vec<&'v Value>> {
+    let all = list(blame, "verdicts")?.iter();
+    Ok(all
+        .filter(|verdict| text(verdict, "victim.cgroup").is_ok_and(|own| own == cgroup))
+        .collect())
+}
+
+#[test]
+fn a_limit_of_its_own_is_its_own_doing() -> Result<()> {
+    let _alone = machine()?;
+    let throttle = Path::new("/sys/fs/cgroup/blkio");
+    if emulated() || !throttle.join("blkio.throttle.read_bps_device").exists() {
+        return Ok(());
+    }
+    let file = PathBuf::from(format!("/var/tmp/dunnage-tests-{}", std::process::id()));
+    let reader = Writer::make("reader")?;
+    let write = format!(
+        "dd if=/dev/zero of={} bs=1M count=64 conv=fsync status=none",
+        file.display()
+    );
+    ensure!(reader.shell(&write)?.wait()?.success(), "dd failed");
+    let path = reader.group.path().to_string_lossy().into_owned();
+    let limit = throttle
+        .join(path.trim_start_matches('/'))
+        .join("blkio.throttle.read_bps_device");
+    fs::write(&limit, format!("{} 2097152", disk_of(&file)?))?;
+    let read = format!(
+        "exec dd if={} of=/dev/null bs=64k iflag=direct status=none",
+        file.display()
+    );
+    // 32 s at this rate; it ends with its cgroup.
+    let mut reading = reader.shell(&read)?;
+    let blame = dunnage(&["blame", "--json", "--for", "5s"]).json();
+    let ended = reading.kill().and_then(|()| reading.wait());
+    fs::remove_file(&file)?;
+    ended?;
+    let blame = blame?;
+    let verdicts = said_of(&blame, &path)?;
+    let [verdict] = verdicts[..] else {
+        bail!("not one verdict: {}", summary(&blame))
+    };
+    ensure!(
+        text(verdict, "cause")? == "self"
+            && text(verdict, "resource")? == "disk"
+            && text(verdict, "facts.limit")? == "io.max",
+        "{verdict}"
+    );
+    ensure!(number(verdict, "harm.fraction")? > 0.5, "{verdict}");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The cgroups in which workloads live: made as an engine makes them, limited, read and removed.
 
+use super::roles::FILES;
 use super::scenario::{Cpus, Limit};
 use anyhow::{Context, bail};
 use std::fs;
@@ -179,6 +180,12 @@ impl Folder {
                 bytes,
             ),
             Limit::PidsMax(tasks) => self.write("pids", "pids.max", "pids.max", tasks, tasks),
+            Limit::ReadRate(rate) => {
+                let disk = disk_of(Path::new(FILES))?;
+                let (v1, v2) = (format!("{disk} {rate}"), format!("{disk} rbps={rate}"));
+                let file = "blkio.throttle.read_bps_device";
+                self.write("blkio", file, "io.max", &v1, &v2)
+            }
         }
     }
 
@@ -282,6 +289,21 @@ impl Drop for Folder {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// `major:minor` of the whole disk that `path` lies on: partitions take no limits.
+fn disk_of(path: &Path) -> anyhow::Result<String> {
+    use std::os::unix::fs::MetadataExt;
+    let device = fs::metadata(path)?.dev();
+    let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
+    let own = PathBuf::from(format!("/sys/dev/block/{major}:{minor}"));
+    if !own.join("partition").exists() {
+        return Ok(format!("{major}:{minor}"));
+    }
+    let disk = own.join("../dev");
+    let number =
+        fs::read_to_string(&disk).with_context(|| format!("reading {}", disk.display()))?;
+    Ok(number.trim().to_owned())
 }
 
 /// A value in which `{NAME}` is replaced by a word of the prop.

@@ -447,6 +447,8 @@ pub(crate) enum Limit {
     MemoryMax(u64),
     /// `pids.max`, in tasks.
     PidsMax(u64),
+    /// `rbps` of `io.max` on the disk below the files of loads, in bytes a second.
+    ReadRate(u64),
 }
 
 /// When a workload is on.

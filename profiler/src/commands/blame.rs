@@ -23,6 +23,7 @@ const WANT: Want = Want {
     memory: false,
     shortage: true,
     io: false,
+    io_limits: true,
     pressure: true,
     processes: false,
     network: false,
@@ -33,6 +34,7 @@ const WANT: Want = Want {
 const NARROW: Want = Want {
     forks: true,
     shortage: true,
+    io_limits: true,
     ..Want::cpu()
 };
 

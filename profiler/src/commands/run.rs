@@ -43,6 +43,7 @@ const WANT: Want = Want {
     memory: true,
     shortage: true,
     io: true,
+    io_limits: true,
     pressure: true,
     processes: false,
     network: false,

@@ -175,6 +175,7 @@ fn disk_stall() -> DiskStall {
         waiting: Nanos::ZERO,
         needed: Nanos::ZERO,
         occupied: Nanos::ZERO,
+        synced: Nanos::ZERO,
         bytes: Bytes(1),
         requests: 1,
     }

@@ -88,6 +88,7 @@ fn what_a_party_waited_for_disks_and_links_is_in_its_details() {
         waiting: Nanos::ZERO,
         needed: Nanos::ZERO,
         occupied: Nanos::ZERO,
+        synced: Nanos::ZERO,
         bytes: Bytes(0),
         requests: 9,
     };

@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 /// On a disk; a memory file system takes no direct requests.
-const PLACE: &str = "/var/tmp";
+pub(crate) const PLACE: &str = "/var/tmp";
 
 /// The longest file that a load makes for itself.
 const LENGTH: u64 = 64 << 20;
@@ -35,6 +35,8 @@ enum Request {
     Buffer,
     /// Writes into the page cache and waits until it is on the disk
     Sync,
+    /// Writes into the page cache, which a flusher of the kernel writes back at once
+    Flush,
 }
 
 /// Requests to a file of its own or to a device.
@@ -82,7 +84,7 @@ impl Disk {
     fn open(&self) -> anyhow::Result<File> {
         let flags = match self.request {
             Request::Read | Request::Write => OFlag::O_DIRECT.bits(),
-            Request::Buffer | Request::Sync => 0,
+            Request::Buffer | Request::Sync | Request::Flush => 0,
         };
         let mut options = OpenOptions::new();
         options.read(true).write(true).custom_flags(flags);
@@ -121,7 +123,11 @@ impl Disk {
                 Request::Write | Request::Buffer => file.write_all_at(buffer, at)?,
                 Request::Sync => {
                     file.write_all_at(buffer, at)?;
-                    file.sync_data()?;
+                    file.sync_all()?;
+                }
+                Request::Flush => {
+                    file.write_all_at(buffer, at)?;
+                    nix::unistd::syncfs(file)?;
                 }
             }
             meter.operation(due, 1);

@@ -86,6 +86,7 @@ impl Role {
 }
 
 pub(crate) use cpu::burn;
+pub(super) use disk::PLACE as FILES;
 pub(super) use network::far_end;
 
 /// `50ms`, `2s`, `300us`, `30m`, for the arguments of roles.

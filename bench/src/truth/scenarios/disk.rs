@@ -3,7 +3,7 @@
 //! All files lie on the host's disk, below /var/tmp. The busiest innocent, `cache`, reads another
 //! device: a file in memory behind a loop device.
 
-use super::super::scenario::{Actor, Cause, Cpus, Felt, Home, Label, Prop, Scenario};
+use super::super::scenario::{Actor, Cause, Cpus, Felt, Home, Label, Limit, Prop, Scenario};
 use anyhow::{Context, ensure};
 use dunnage_model::verdict::Resource;
 use std::process::Command;
@@ -38,6 +38,8 @@ fn disk(name: &'static str, label: Label) -> Scenario {
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut all = neighbours();
     all.extend(several());
+    all.extend(files());
+    all.push(own_limit());
     all.extend(nobody());
     all
 }
@@ -116,6 +118,28 @@ fn several() -> Vec<Scenario> {
         .with(Actor::new("api", "disk read --size 16k --every 3ms"))
         .with(culprit("batch", "disk write --size 1m --threads 8")),
     ]
+}
+
+/// What the page cache and the journal do on behalf of others.
+fn files() -> Vec<Scenario> {
+    vec![
+        disk("disk-writeback", by_batch())
+            .with(web())
+            .with(culprit("batch", "disk flush --size 8m")),
+        disk("disk-fsync-storm", by_batch())
+            .with(Actor::new("web", "disk sync --size 4k --every 20ms"))
+            .with(culprit("batch", "disk sync --size 1m --threads 4")),
+    ]
+}
+
+/// Held back by nobody but itself, in both phases alike.
+fn own_limit() -> Scenario {
+    let itself = &[("web", Some(1.0))];
+    let label = Label::harmed("web", Resource::Disk, Cause::Limit("io.max"), itself);
+    let web = Actor::new("web", "disk read --size 64k --every 5ms");
+    disk("disk-own-limit", label.felt(Felt::Anything))
+        .with(web.limit(Limit::ReadRate(2 << 20)))
+        .in_subset()
 }
 
 fn nobody() -> Vec<Scenario> {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 pub struct DiskWindow {
     /// One entry per device and owner that had requests.
     pub owners: Vec<DiskOwner>,
-    /// Whose requests were outstanding beside whose. For each device and victim, pairs + own +
-    /// unexplained = wait.
+    /// Whose requests were outstanding beside whose. For each device and victim, pairs + own + journal
+    /// + unexplained = wait.
     pub pairs: Vec<DiskPair>,
     /// The kernel's name of each device (`vda`).
     pub devices: Vec<((u32, u32), Arc<str>)>,
@@ -38,7 +38,7 @@ pub struct DiskOwner {
     /// Writes that were queued.
     pub writes: u64,
     /// Request-time from queueing to completion, of requests that somebody waits for (reads,
-    /// synchronous writes, flushes).
+    /// synchronous writes, flushes). A task inside fsync waits once, whatever it writes there.
     pub wait: Nanos,
     /// Time with at least one of these outstanding.
     pub waiting: Nanos,
@@ -46,6 +46,15 @@ pub struct DiskOwner {
     pub own: Nanos,
     /// The part of `own` in which it worked for others besides.
     pub shared: Nanos,
+    /// The part of `wait` in which the device wrote a file system's journal, for all who had changed
+    /// something.
+    pub journal: Nanos,
+    /// Blocks that it had a journal write, where somebody waits for that.
+    pub journalled: u64,
+    /// Calls of fsync that ended, as far as the kernel tells of them.
+    pub syncs: u64,
+    /// How long these took.
+    pub synced: Nanos,
     /// The part of `wait` that nobody can be named for.
     pub unexplained: Nanos,
     /// What those of these requests that ended would have taken with the device to themselves, as far
@@ -68,4 +77,29 @@ pub struct DiskPair {
     pub culprit: Owner,
     /// Request-time of the victim.
     pub time: Nanos,
+}
+
+/// A limit of a cgroup on one block device: a word of `io.max`, or a line of one of version 1's
+/// `blkio.throttle` files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IoLimit {
+    /// `major:minor` of the device.
+    pub device: (u32, u32),
+    /// What is counted.
+    pub kind: IoLimitKind,
+    /// As many a second.
+    pub rate: u64,
+}
+
+/// What a limit on a block device counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IoLimitKind {
+    /// `rbps`.
+    BytesRead,
+    /// `wbps`.
+    BytesWritten,
+    /// `riops`.
+    Reads,
+    /// `wiops`.
+    Writes,
 }

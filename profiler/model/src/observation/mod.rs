@@ -16,7 +16,7 @@ pub use closeup::{
     TaskSwitches,
 };
 pub use counters::{CounterWindow, OwnerCounters};
-pub use disk::{DiskOwner, DiskPair, DiskWindow};
+pub use disk::{DiskOwner, DiskPair, DiskWindow, IoLimit, IoLimitKind};
 pub use interrupts::{InterruptKind, InterruptTime, InterruptWindow, KernelWork};
 pub use link::{LinkOwner, LinkPair, LinkWindow};
 pub use memory::{Limit, MemoryWindow, OomKill, Reclaim};
@@ -195,6 +195,8 @@ pub struct CgroupReading {
     pub memory: Option<CgroupMemory>,
     /// Block I/O per device; `None` where the controller is not enabled for this cgroup.
     pub io: Option<Vec<DeviceIo>>,
+    /// The limits on block devices of this very cgroup.
+    pub io_limits: Vec<IoLimit>,
     /// Pressure of this cgroup.
     pub pressure: Pressure,
     /// `pids.current`: tasks, threads counted, descendants included.

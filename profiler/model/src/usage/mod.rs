@@ -3,8 +3,9 @@
 mod stalls;
 
 pub use stalls::{
-    Blamed, DiskStall, Handled, Interruption, Interrupts, Kill, LimitKind, LinkStall, MemoryLimit,
-    MemoryShare, MemoryStalls, PartyCounters, RefusedForks, Stalls, Steal,
+    Blamed, DeviceLimit, DiskStall, Handled, HeldRequests, Interruption, Interrupts, Kill,
+    LimitKind, LinkStall, MemoryLimit, MemoryShare, MemoryStalls, PartyCounters, RefusedForks,
+    Stalls, Steal,
 };
 
 use crate::cpuset::CpuSet;

@@ -1,6 +1,6 @@
 //! What parties lost on resources other than run queues, and whom it is blamed on.
 
-use crate::observation::InterruptKind;
+use crate::observation::{InterruptKind, IoLimitKind};
 use crate::units::{Bytes, Nanos};
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub struct Stalls {
     /// Waits for block devices.
     pub disk: Option<Vec<DiskStall>>,
+    /// Requests held back by limits on block devices.
+    pub held: Option<Vec<HeldRequests>>,
     /// Waits for memory.
     pub memory: Option<MemoryStalls>,
     /// Waits in the queues of network devices.
@@ -53,10 +55,39 @@ pub struct DiskStall {
     pub needed: Nanos,
     /// Its part of the time in which the device had requests.
     pub occupied: Nanos,
+    /// What calls of fsync took that ended.
+    pub synced: Nanos,
     /// Read and written.
     pub bytes: Bytes,
     /// Requests, by the layer that submitted them.
     pub requests: u64,
+}
+
+/// Requests of a party that has limits on block devices of its own. The kernel holds them back before
+/// the device's queue, where no event tells of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldRequests {
+    /// Index into [`WindowUse::parties`](super::WindowUse::parties).
+    pub party: usize,
+    /// At least one of its tasks was stalled for I/O (its cgroup's pressure).
+    pub stalled: Nanos,
+    /// At least one of its requests was outstanding on a device, and somebody waited for it.
+    pub outstanding: Nanos,
+    /// Its limits.
+    pub limits: Vec<DeviceLimit>,
+}
+
+/// A limit on a block device, and what was used of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceLimit {
+    /// Kernel name, or `major:minor`.
+    pub device: Arc<str>,
+    /// What it counts.
+    pub kind: IoLimitKind,
+    /// As many a second.
+    pub rate: u64,
+    /// As many in the window.
+    pub used: u64,
 }
 
 /// What happened to memory.
@@ -234,6 +265,9 @@ impl Stalls {
     pub fn each_party(&mut self, visit: &mut dyn FnMut(&mut usize)) {
         for stall in self.disk.iter_mut().flatten() {
             stall.blamed.each_party(visit);
+        }
+        for held in self.held.iter_mut().flatten() {
+            visit(&mut held.party);
         }
         if let Some(memory) = &mut self.memory {
             for limit in &mut memory.limits {

@@ -1,4 +1,4 @@
-//! What the operator allowed a cgroup: weight, quota, cpuset, memory.
+//! What the operator allowed a cgroup: weight, quota, cpuset, memory, block devices.
 //!
 //! Limits change seldom, so that their files are opened when they are wanted and not kept.
 
@@ -7,11 +7,22 @@ use super::node::Sweep;
 use super::numbers::single;
 use super::{v1, v2};
 use dunnage_model::cpuset::CpuSet;
-use dunnage_model::observation::{CpuLimits, MemoryShortage};
+use dunnage_model::observation::{CpuLimits, IoLimit, IoLimitKind, MemoryShortage};
 use dunnage_model::units::Bytes;
 
 /// The weight that the kernel gives a cgroup with `cpu.idle` (`WEIGHT_IDLEPRIO`, 3 of 1,024).
 const IDLE_WEIGHT: f64 = 3.0 * 100.0 / 1024.0;
+
+/// Limits on block devices that are kept of one cgroup: sixteen devices, four each.
+const MOST_IO_LIMITS: usize = 64;
+
+/// The files of version 1 that limit a block device.
+const THROTTLES: [(&str, IoLimitKind); 4] = [
+    ("blkio.throttle.read_bps_device", IoLimitKind::BytesRead),
+    ("blkio.throttle.write_bps_device", IoLimitKind::BytesWritten),
+    ("blkio.throttle.read_iops_device", IoLimitKind::Reads),
+    ("blkio.throttle.write_iops_device", IoLimitKind::Writes),
+];
 
 /// The limits of the cgroup `raw`, which has directories in the hierarchies of `present`.
 pub(super) fn read(raw: &[u8], present: u8, sweep: &mut Sweep<'_>) -> CpuLimits {
@@ -93,6 +104,24 @@ pub(super) fn memory(raw: &[u8], present: u8, sweep: &mut Sweep<'_>) -> MemorySh
             .unwrap_or_default(),
         ..MemoryShortage::default()
     }
+}
+
+/// The limits on block devices of the cgroup `raw` itself.
+pub(super) fn io(raw: &[u8], present: u8, sweep: &mut Sweep<'_>) -> Vec<IoLimit> {
+    let mut limits = Vec::new();
+    if raw.is_empty() {
+        return limits;
+    }
+    if present & Controller::Blkio.bit() != 0 {
+        for (name, kind) in THROTTLES {
+            let text = once(raw, sweep, Controller::Blkio, name);
+            limits.extend(v1::throttle(text.unwrap_or_default(), kind));
+        }
+    } else if let Some(text) = once(raw, sweep, Controller::Unified, "io.max") {
+        limits = v2::io_max(text);
+    }
+    limits.truncate(MOST_IO_LIMITS);
+    limits
 }
 
 fn cpuset(raw: &[u8], present: u8, sweep: &mut Sweep<'_>) -> Option<CpuSet> {

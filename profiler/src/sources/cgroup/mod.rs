@@ -93,6 +93,8 @@ pub struct Want {
     pub shortage: bool,
     /// Block I/O per device.
     pub io: bool,
+    /// Limits on block devices; where there are any, pressure of I/O too.
+    pub io_limits: bool,
     /// Pressure.
     pub pressure: bool,
     /// Processes and threads.
@@ -112,6 +114,7 @@ impl Want {
             memory: true,
             shortage: true,
             io: true,
+            io_limits: true,
             pressure: true,
             processes: true,
             network: true,
@@ -127,6 +130,7 @@ impl Want {
             memory: false,
             shortage: false,
             io: false,
+            io_limits: false,
             pressure: false,
             processes: false,
             network: false,

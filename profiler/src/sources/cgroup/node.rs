@@ -128,7 +128,8 @@ impl Node {
         self.age += 1;
         self.limits_age += 1;
         let due = self.age >= STALE || self.holds != Some(sweep.want);
-        if !moved && !due {
+        // Whose requests are held back does not run.
+        if !moved && !due && self.reading.io_limits.is_empty() {
             return true;
         }
         if due {
@@ -156,13 +157,8 @@ impl Node {
         let short = short && sweep.want.shortage;
         self.reading.pressure = if pressure {
             self.pressure(sweep)
-        } else if short {
-            Pressure {
-                memory: self.pressure_of(sweep, Slot::PressureMemory, "memory.pressure"),
-                ..Pressure::default()
-            }
         } else {
-            Pressure::default()
+            self.pressure_where_needed(sweep, short)
         };
         self.stirred |= ran;
         let turn = due
@@ -302,6 +298,11 @@ impl Node {
         self.limits_age = 0;
         self.limits_usage = usage;
         self.reading.cpu_limits = limits::read(&self.raw, self.present, sweep);
+        self.reading.io_limits = if sweep.want.io_limits {
+            limits::io(&self.raw, self.present, sweep)
+        } else {
+            Vec::new()
+        };
         let unified = Controller::Unified;
         self.tasks_limit = if sweep.want.forks {
             self.once(sweep, self.pids_home(), "pids.max")
@@ -342,6 +343,18 @@ impl Node {
             memory: self.pressure_of(sweep, Slot::PressureMemory, "memory.pressure"),
             io: self.pressure_of(sweep, Slot::PressureIo, "io.pressure"),
         }
+    }
+
+    /// Of memory where that is short, and of I/O where that is limited.
+    fn pressure_where_needed(&mut self, sweep: &mut Sweep<'_>, short: bool) -> Pressure {
+        let mut pressure = Pressure::default();
+        if short {
+            pressure.memory = self.pressure_of(sweep, Slot::PressureMemory, "memory.pressure");
+        }
+        if !self.reading.io_limits.is_empty() {
+            pressure.io = self.pressure_of(sweep, Slot::PressureIo, "io.pressure");
+        }
+        pressure
     }
 
     fn pressure_of(

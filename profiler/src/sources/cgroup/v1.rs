@@ -4,7 +4,7 @@
 
 use super::numbers::{decimal, device, lines, pairs, single, words};
 use super::v2::MemoryStat;
-use dunnage_model::observation::{CgroupCpu, DeviceIo};
+use dunnage_model::observation::{CgroupCpu, DeviceIo, IoLimit, IoLimitKind};
 use dunnage_model::units::{Bytes, Nanos};
 use std::collections::BTreeMap;
 
@@ -91,6 +91,18 @@ pub(crate) fn blkio(bytes: &[u8], operations: &[u8]) -> Vec<DeviceIo> {
         .collect()
 }
 
+/// A `blkio.throttle.*_device` file: a line `MAJ:MIN RATE` a device.
+pub(crate) fn throttle(text: &[u8], kind: IoLimitKind) -> impl Iterator<Item = IoLimit> {
+    lines(text).filter_map(move |line| {
+        let mut fields = words(line);
+        Some(IoLimit {
+            device: device(fields.next()?)?,
+            kind,
+            rate: decimal(fields.next()?)?,
+        })
+    })
+}
+
 enum Direction {
     Read,
     Write,
@@ -163,12 +175,25 @@ mod tests {
         assert!(blkio(b"Total 0\n", b"Total 0\n").is_empty());
     }
 
+    #[test]
+    fn a_throttle_is_a_rate_a_device() {
+        let limits: Vec<IoLimit> =
+            throttle(b"254:0 1048576\n7:x 1\n7:1\n", IoLimitKind::Reads).collect();
+        let only = IoLimit {
+            device: (254, 0),
+            kind: IoLimitKind::Reads,
+            rate: 1_048_576,
+        };
+        assert_eq!(limits, [only]);
+    }
+
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(text: Vec<u8>) {
             cpu_stat(&text, &mut CgroupCpu::default());
             let _ = (memory_stat(&text), blkio(&text, &text));
             let _ = (memory_limit(&text), oom_kills(&text));
+            let _ = throttle(&text, IoLimitKind::Reads).count();
         }
     }
 }

@@ -3,7 +3,9 @@
 //! Pure: bytes in, values out. Lines that are not understood are left out, values never guessed.
 
 use super::numbers::{decimal, device, lines, pairs, words};
-use dunnage_model::observation::{CgroupCpu, DeviceIo, MemoryShortage, PressureTotals};
+use dunnage_model::observation::{
+    CgroupCpu, DeviceIo, IoLimit, IoLimitKind, MemoryShortage, PressureTotals,
+};
 use dunnage_model::units::{Bytes, Nanos};
 
 /// `cpu.stat`. The quota's lines are there only where the cpu controller is on. `None` without a
@@ -130,6 +132,33 @@ fn io_line(line: &[u8]) -> Option<DeviceIo> {
     seen.then_some(io)
 }
 
+/// `io.max`: one line a device, `MAJ:MIN rbps=N wbps=max riops=N wiops=max`. `max`, which stands for
+/// no limit, is no number.
+pub(crate) fn io_max(text: &[u8]) -> Vec<IoLimit> {
+    let mut limits = Vec::new();
+    for line in lines(text) {
+        let mut fields = words(line);
+        let Some(device) = fields.next().and_then(device) else {
+            continue;
+        };
+        for field in fields {
+            let cut = field.iter().position(|&byte| byte == b'=');
+            let (key, value) = field.split_at(cut.unwrap_or(field.len()));
+            let kind = match key {
+                b"rbps" => IoLimitKind::BytesRead,
+                b"wbps" => IoLimitKind::BytesWritten,
+                b"riops" => IoLimitKind::Reads,
+                b"wiops" => IoLimitKind::Writes,
+                _ => continue,
+            };
+            if let Some(rate) = value.get(1..).and_then(decimal) {
+                limits.push(IoLimit { device, kind, rate });
+            }
+        }
+    }
+    limits
+}
+
 /// A pressure file (`Documentation/accounting/psi.rst`): the `total=` of its lines, microseconds.
 pub(crate) fn pressure(text: &[u8]) -> Option<PressureTotals> {
     let mut some = None;
@@ -196,6 +225,22 @@ mod tests {
     }
 
     #[test]
+    fn io_max_leaves_out_what_is_not_limited() {
+        let limits =
+            io_max(b"254:0 rbps=1048576 wbps=max riops=max wiops=120\n7:0 rbps\nx rbps=1\n");
+        let limit = |kind, rate| IoLimit {
+            device: (254, 0),
+            kind,
+            rate,
+        };
+        let both = [
+            limit(IoLimitKind::BytesRead, 1_048_576),
+            limit(IoLimitKind::Writes, 120),
+        ];
+        assert_eq!(limits, both);
+    }
+
+    #[test]
     fn a_shortage_is_told_by_refaults_and_events() {
         let memory = memory_stat(
             b"workingset_refault_anon 2\nworkingset_refault_file 3\npgsteal 7\npgsteal_kswapd 5\n",
@@ -226,7 +271,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(text: Vec<u8>) {
             let _ = (cpu_stat(&text), cpu_max(&text), memory_stat(&text));
-            let _ = (io_stat(&text), pressure(&text));
+            let _ = (io_stat(&text), pressure(&text), io_max(&text));
             memory_events(&text, &mut MemoryShortage::default());
         }
     }

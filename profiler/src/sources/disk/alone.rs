@@ -4,7 +4,7 @@
 //! took while nobody else had any outstanding; what anybody's did; and, on a device that was never
 //! seen without others, the quickest tenth, or what such a device plausibly needs where that is less.
 
-use super::layout::{BUCKETS, CLASSES};
+use super::layout::{BUCKETS, CLASSES, SYNC_CLASS};
 
 /// Fewer requests than this say little.
 const FEW: u64 = 8;
@@ -70,8 +70,14 @@ impl Known {
     }
 }
 
+/// Of fsync: the file's pages, the journal and a flush, one after the other.
+const REQUESTS_OF_A_SYNC: f64 = 3.0;
+
 fn plausible(class: usize) -> f64 {
     let (seconds, rate) = PLAUSIBLE;
+    if class == SYNC_CLASS {
+        return REQUESTS_OF_A_SYNC * seconds * 1e9;
+    }
     let bytes = SIZES.get(class % SIZES.len()).copied().unwrap_or(0.0);
     let bytes = if class < 2 * SIZES.len() { bytes } else { 0.0 };
     (seconds + bytes / rate) * 1e9

@@ -8,6 +8,10 @@
  *
  * Between two events of a device its time is split over the requests that are outstanding, by weight.
  * An owner's requests that somebody waits for are charged that split once each, so that the sums close.
+ *
+ * A task inside fsync of ext4 waits for the device as long as it is there, as if that were a request
+ * without weight; what it writes meanwhile is waited for once, and not twice. The journal is an owner of
+ * its own, and who has it write how much is counted where somebody waits for it at all.
  */
 #include "../ebpf.h"
 #include "../owner.h"
@@ -133,6 +137,8 @@ GLOBAL int begin(u64 place, u64 bytes, u64 key, u64 comm0, u64 comm1)
     bpf_spin_lock(&device->lock);
     u32 slot = slot_of(owners, key, comm0, comm1) % SLOTS;
     struct slot *own = &owners->slot[slot];
+    if (key == KEY_JOURNAL)
+        device->journal = slot;
     advance(device, blame, facts, now);
     charge(device, blame, own, slot, now);
     u64 writes = class >= FIRST_WRITE && class < FLUSH_CLASS, reads = class < FIRST_WRITE;
@@ -246,6 +252,13 @@ INLINE struct flight *take_place(struct directory *all, struct flights *places, 
     return __sync_val_compare_and_swap(&way->bio, 0, address) ? 0 : way;
 }
 
+/* Whether the task that runs is inside fsync: then that is what it waits for. */
+INLINE int is_syncing(struct directory *all)
+{
+    u32 task = bpf_get_current_pid_tgid();
+    return all->syncing && bpf_map_lookup_elem(&syncs, &task);
+}
+
 SEC("tp_btf/block_bio_queue")
 int on_queue(u64 *context)
 {
@@ -274,6 +287,8 @@ int on_queue(u64 *context)
     }
     /* Background writes are waited for by nobody. */
     u32 waits = !(op & OP_WRITE) || flags & (REQ_SYNC | REQ_PREFLUSH) ? 1 : 0;
+    if (waits && op & OP_WRITE && is_syncing(all))
+        waits = 0;
     struct flight *flight = take_place(all, places, address);
     struct name name = {};
     u64 key = key_of_bio(bio, &name);
@@ -339,6 +354,123 @@ int on_request_complete(u64 *context)
         finish((u64)bio);
         READ(bio, bio, bi_next);
     }
+    return 0;
+}
+
+/* Where the disk of a file system is; DEVICES where nobody syncs a file of it. */
+INLINE u32 disk_of(struct directory *all, u32 number)
+{
+    u32 first = hash(number);
+    for (u32 i = 0; i < FILESYSTEMS; i++) {
+        u64 found = all->filesystem[(first + i) % FILESYSTEMS];
+        if (found >> 32 == number)
+            return (u32)found % DEVICES;
+        if (!found)
+            break;
+    }
+    return DEVICES;
+}
+
+INLINE void note_filesystem(struct directory *all, u32 number, u32 index)
+{
+    u32 first = hash(number);
+    for (u32 i = 0; i < FILESYSTEMS; i++) {
+        u64 *place = &all->filesystem[(first + i) % FILESYSTEMS];
+        if (!*place)
+            __sync_val_compare_and_swap(place, 0, (u64)number << 32 | index);
+        if (*place >> 32 == number)
+            return;
+    }
+}
+
+SEC("tp_btf/ext4_sync_file_enter")
+int on_sync(u64 *context)
+{
+    struct super_block *filesystem = ((struct file *)context[0])->f_inode->i_sb;
+    u32 zero = 0, task = bpf_get_current_pid_tgid();
+    struct directory *all = bpf_map_lookup_elem(&directory, &zero);
+    if (!all)
+        return 0;
+    u32 index = device_of(all, filesystem->s_bdev->bd_disk);
+    struct device *device = bpf_map_lookup_elem(&devices, &index);
+    struct blame *blame = bpf_map_lookup_elem(&blames, &index);
+    struct known *facts = bpf_map_lookup_elem(&known, &index);
+    struct sync fresh = { .start = bpf_ktime_get_ns() };
+    if (!device || !blame || !facts || bpf_map_update_elem(&syncs, &task, &fresh, BPF_NOEXIST)) {
+        __sync_fetch_and_add(&all->lost, 1);
+        return 0;
+    }
+    struct sync *sync = bpf_map_lookup_elem(&syncs, &task);
+    if (!sync)
+        return 0;
+    note_filesystem(all, filesystem->s_dev, index);
+    struct name name = {};
+    u64 key = key_of_requests(bpf_get_current_task_btf(), &name), place = PLACE(index, 0, SYNC_CLASS, 1, 0);
+    u32 slot = begin(place, 0, key, name.comm[0], name.comm[1]);
+    APART(slot);
+    sync->place = place | (u64)(slot % SLOTS) << 8;
+    sync->occupied = blame->occupied[slot % SLOTS];
+    sync->journal = blame->occupied[device->journal % SLOTS];
+    sync->busy = facts->busy;
+    __sync_fetch_and_add(&all->syncing, 1);
+    return 0;
+}
+
+SEC("tp_btf/ext4_sync_file_exit")
+int on_synced(u64 *context)
+{
+    u32 zero = 0, task = bpf_get_current_pid_tgid();
+    struct directory *all = bpf_map_lookup_elem(&directory, &zero);
+    struct sync *found = bpf_map_lookup_elem(&syncs, &task);
+    if (!all || !found)
+        return 0;
+    struct sync sync = *found;
+    bpf_map_delete_elem(&syncs, &task);
+    __sync_fetch_and_add(&all->syncing, -1);
+    u32 index = sync.place & 0xff, slot = sync.place >> 8 & (SLOTS - 1);
+    struct device *device = bpf_map_lookup_elem(&devices, &index);
+    struct blame *blame = bpf_map_lookup_elem(&blames, &index);
+    struct known *facts = bpf_map_lookup_elem(&known, &index);
+    if (!device || !blame || !facts)
+        return 0;
+    /* Alone is who had nobody's requests beside its own but the journal's. */
+    u64 occupied = blame->occupied[slot];
+    u64 mine = occupied - sync.occupied + blame->occupied[device->journal % SLOTS] - sync.journal;
+    u64 foreign = facts->busy - sync.busy - mine, time = bpf_ktime_get_ns() - sync.start;
+    if ((s64)foreign < 0)
+        foreign = 0;
+    end(sync.place, sync.start, occupied - (foreign < time ? time - foreign : 0));
+    return 0;
+}
+
+/* Counts blocks that somebody has a journal write. */
+GLOBAL int journalled(u64 place, u64 blocks, u64 key, u64 comm0, u64 comm1)
+{
+    u32 index = place & 0xff;
+    struct device *device = bpf_map_lookup_elem(&devices, &index);
+    struct slots *owners = bpf_map_lookup_elem(&slots, &index);
+    if (!device || !owners)
+        return 0;
+    bpf_spin_lock(&device->lock);
+    u32 slot = slot_of(owners, key, comm0, comm1) % SLOTS;
+    owners->slot[slot].journalled += blocks;
+    bpf_spin_unlock(&device->lock);
+    return 0;
+}
+
+SEC("tp_btf/jbd2_handle_stats")
+int on_handle(u64 *context)
+{
+    u32 zero = 0, blocks = context[7];
+    struct directory *all = bpf_map_lookup_elem(&directory, &zero);
+    if (!all || (s32)blocks <= 0)
+        return 0;
+    u32 index = disk_of(all, context[0]);
+    if (index >= DEVICES)
+        return 0;
+    struct name name = {};
+    u64 key = key_of_requests(bpf_get_current_task_btf(), &name);
+    journalled(index, blocks, key, name.comm[0], name.comm[1]);
     return 0;
 }
 

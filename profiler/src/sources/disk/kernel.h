@@ -19,6 +19,20 @@
 #define MEMCG_KERNEL 2      /* an obj_cgroup */
 #define MEMCG_FLAGS 7
 
+/* A kernel thread with this at the start of its command writes a journal of ext4 or ocfs2. */
+#define JOURNAL_THREAD 0x2f3264626aULL /* "jbd2/" */
+#define JOURNAL_THREAD_BITS 0xffffffffffULL
+
+#define KEY_JOURNAL 3 /* what a journal writes for many at once; owner.h has the others */
+
+/* include/uapi/linux/stat.h */
+#define S_IFMT 0170000
+#define S_IFREG 0100000
+
+#define BPF_NOEXIST 1 /* include/uapi/linux/bpf.h */
+
+static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
+static u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
 static long (*const bpf_spin_lock)(struct bpf_spin_lock *lock) = (void *)93;
 static long (*const bpf_spin_unlock)(struct bpf_spin_lock *lock) = (void *)94;
@@ -48,14 +62,22 @@ struct obj_cgroup {
     struct mem_cgroup *memcg;
 } RELOCATED;
 
+struct inode;
+
+struct address_space {
+    struct inode *host;
+} RELOCATED;
+
 struct page {
     unsigned long compound_head;
     unsigned long memcg_data;
+    struct address_space *mapping;
 } RELOCATED;
 
 /* Since 5.16; the first page of a folio. */
 struct folio {
     unsigned long memcg_data;
+    struct address_space *mapping;
 } RELOCATED;
 
 struct bio_vec {
@@ -80,6 +102,23 @@ struct request {
     struct bio *bio;
 } RELOCATED;
 
+struct super_block {
+    u32 s_dev;
+    struct block_device *s_bdev;
+} RELOCATED;
+
+struct inode {
+    unsigned short i_mode;
+    struct super_block *i_sb;
+} RELOCATED;
+
+struct file {
+    struct inode *f_inode;
+} RELOCATED;
+
+/* owner.h has the values that all objects need. */
+enum cgroup_subsys_id___disk { io_cgrp_id = 3 };
+
 /* Reads a field through a pointer that the verifier knows nothing of. */
 #define READ(to, pointer, field) bpf_probe_read_kernel(&(to), sizeof(to), &(pointer)->field)
 
@@ -100,11 +139,9 @@ INLINE u64 key_of_group(struct cgroup *group, u64 v1)
     return hierarchy ? id | v1 : id;
 }
 
-/* Who was charged for the first page of a request, or 0: on version 1, whoever dirtied it. */
-INLINE u64 key_of_page(struct bio *bio)
+/* The first page of a request, or of the folio that it is in; 0 where there is none. */
+INLINE struct page *first_page(struct bio *bio)
 {
-    if (!FIELD_EXISTS(((struct page *)0)->memcg_data) && !FIELD_EXISTS(((struct folio *)0)->memcg_data))
-        return 0;
     struct bio_vec *vector = bio->bi_io_vec;
     struct page *page = 0;
     if (!vector)
@@ -114,10 +151,17 @@ INLINE u64 key_of_page(struct bio *bio)
     READ(page, vector, bv_page);
     if (!page)
         return 0;
-    unsigned long head = 0, data = 0;
+    unsigned long head = 0;
     READ(head, page, compound_head);
-    if (head & 1)
-        page = (struct page *)(head - 1);
+    return head & 1 ? (struct page *)(head - 1) : page;
+}
+
+/* Who was charged for a page, or 0: on version 1, whoever dirtied it. */
+INLINE u64 key_of_page(struct page *page)
+{
+    unsigned long data = 0;
+    if (!page || (!FIELD_EXISTS(((struct page *)0)->memcg_data) && !FIELD_EXISTS(((struct folio *)0)->memcg_data)))
+        return 0;
     if (FIELD_EXISTS(((struct folio *)0)->memcg_data))
         READ(data, (struct folio *)page, memcg_data);
     else
@@ -134,8 +178,48 @@ INLINE u64 key_of_page(struct bio *bio)
     return cgroup ? key_of_group(cgroup, KEY_V1_MEMORY) : 0;
 }
 
+/* Whether a page belongs to a regular file, and not to the file system's own blocks. */
+INLINE int is_of_file(struct page *page)
+{
+    struct address_space *mapping = 0;
+    struct inode *host = 0;
+    unsigned short mode = 0;
+    if (FIELD_EXISTS(((struct folio *)0)->mapping))
+        READ(mapping, (struct folio *)page, mapping);
+    else
+        READ(mapping, page, mapping);
+    if (!mapping || (unsigned long)mapping & 3)
+        return 0;
+    READ(host, mapping, host);
+    READ(mode, host, i_mode);
+    return (mode & S_IFMT) == S_IFREG;
+}
+
+INLINE int writes_a_journal(struct task_struct *task)
+{
+    if (!(task->flags & PF_KTHREAD))
+        return 0;
+    u64 command = 0;
+    bpf_probe_read_kernel(&command, sizeof(command), &task->comm);
+    return (command & JOURNAL_THREAD_BITS) == JOURNAL_THREAD;
+}
+
+/* Whose a task's own requests are. */
+INLINE u64 key_of_requests(struct task_struct *task, struct name *name)
+{
+    if (ENUM_EXISTS(enum cgroup_subsys_id___disk, io_cgrp_id)) {
+        struct cgroup_subsys_state *state = task->cgroups->subsys[ENUM_VALUE(enum cgroup_subsys_id___disk, io_cgrp_id)];
+        u64 key = key_of_group(state->cgroup, KEY_V1_BLKIO);
+        if (key & KEY_V1_BLKIO)
+            return key;
+    }
+    return key_of_task(task, name);
+}
+
 /* Whose a request is: of the cgroup that the kernel charges; where that is a root, of whoever was
- * charged for its pages; else of the task that queues it. */
+ * charged for its pages; else of the task that queues it. A journal writes the files of a transaction too,
+ * and their pages say whose they are; a page of its own blocks says who touched it first, which is
+ * nothing. */
 INLINE u64 key_of_bio(struct bio *bio, struct name *name)
 {
     u64 key = 0;
@@ -144,9 +228,16 @@ INLINE u64 key_of_bio(struct bio *bio, struct name *name)
         if (group)
             key = key_of_group(group->blkcg->css.cgroup, KEY_V1_BLKIO);
     }
-    if (!key)
-        key = key_of_page(bio);
-    return key ? key : key_of_task(bpf_get_current_task_btf(), name);
+    if (key)
+        return key;
+    struct task_struct *task = bpf_get_current_task_btf();
+    struct page *page = first_page(bio);
+    int journal = writes_a_journal(task);
+    if (!journal || (page && is_of_file(page)))
+        key = key_of_page(page);
+    if (key)
+        return key;
+    return journal ? KEY_JOURNAL : key_of_task(task, name);
 }
 
 #endif

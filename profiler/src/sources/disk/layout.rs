@@ -4,17 +4,20 @@
 pub(super) const DEVICES: usize = 32;
 /// Owners of one device; slot 0 is all who found no other.
 pub(super) const SLOTS: usize = 32;
-/// Kinds and sizes of requests: five sizes of reads, five of writes, flushes.
-pub(super) const CLASSES: usize = 11;
+/// Kinds and sizes of requests: five sizes of reads, five of writes, flushes, and fsync.
+pub(super) const CLASSES: usize = 12;
+/// fsync among them.
+pub(super) const SYNC_CLASS: usize = 11;
 /// Latencies, two a power of two, from 1,024 ns.
 pub(super) const BUCKETS: usize = 40;
 
 /// `struct directory`; it begins with two device numbers a word.
 pub(super) mod directory {
     use super::DEVICES;
+    const FILESYSTEMS: usize = 16;
     pub(in super::super) const LOST: usize = DEVICES / 2;
     pub(in super::super) const MISSED: usize = LOST + 1;
-    pub(in super::super) const WORDS: usize = LOST + 3;
+    pub(in super::super) const WORDS: usize = LOST + 4 + FILESYSTEMS;
 }
 
 /// `struct slot`.
@@ -32,10 +35,15 @@ pub(super) mod slot {
     pub(in super::super) const WAIT: usize = 9;
     pub(in super::super) const WAITING: usize = 10;
     pub(in super::super) const SHARED: usize = 11;
+    pub(in super::super) const JOURNALLED: usize = 12;
     /// Two counts of 32 bits (all, alone), their time, the time of those alone.
-    pub(in super::super) const FIRST_CLASS: usize = 12;
+    pub(in super::super) const FIRST_CLASS: usize = 13;
     pub(in super::super) const CLASS_WORDS: usize = 3;
     pub(in super::super) const WORDS: usize = FIRST_CLASS + CLASSES * CLASS_WORDS;
+
+    pub(in super::super) fn class(class: usize) -> usize {
+        FIRST_CLASS + class * CLASS_WORDS
+    }
 }
 
 /// `struct blame`.

@@ -15,9 +15,10 @@ use crate::sources::table::{TableError, mapped};
 use crate::sys::MappedArray;
 use alone::{Alone, Known};
 use aya::{Ebpf, EbpfError};
+use dunnage_model::gap::Gap;
 use dunnage_model::observation::{DiskOwner, DiskPair, DiskWindow, Owner, ResourceWindows};
 use dunnage_model::units::{Bytes, Nanos};
-use layout::{BUCKETS, CLASSES, DEVICES, SLOTS, blame, directory, known, slot};
+use layout::{BUCKETS, CLASSES, DEVICES, SLOTS, SYNC_CLASS, blame, directory, known, slot};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -38,6 +39,20 @@ pub enum DiskError {
     Table(#[from] TableError),
 }
 
+/// The key of what a journal writes for many at once (`kernel.h`).
+const JOURNAL: u64 = 3;
+
+/// What is lost where the kernel shows no events of ext4: it is none of its file systems, or a module,
+/// whose types the kernel does not tell.
+const SYNCS: &str = "waits of fsync for the journal of ext4";
+
+/// The programs that follow fsync, the end first.
+const SYNCING: [(&str, &str); 3] = [
+    ("on_synced", "ext4_sync_file_exit"),
+    ("on_handle", "jbd2_handle_stats"),
+    ("on_sync", "ext4_sync_file_enter"),
+];
+
 /// The loaded program with the values of the last read.
 pub(super) struct Disk {
     directory: MappedArray,
@@ -50,6 +65,7 @@ pub(super) struct Disk {
     /// What is known of each device that had requests.
     devices: HashMap<usize, Known>,
     root: HostRoot,
+    notices: Vec<Gap>,
     /// Of each slot, for the owner that has it.
     alone: HashMap<(usize, usize), (u64, [Alone; CLASSES])>,
     _ebpf: Ebpf,
@@ -74,6 +90,13 @@ impl Disk {
             attach(&mut ebpf, context.btf, program, tracepoint)?;
         }
         attach(&mut ebpf, context.btf, "on_queue", "block_bio_queue")?;
+        let mut notices = Vec::new();
+        for (program, tracepoint) in SYNCING {
+            if let Err(error) = attach(&mut ebpf, context.btf, program, tracepoint) {
+                notices.push(Gap::new(SYNCS, super::chain(&error)));
+                break;
+            }
+        }
         Ok(Disk {
             directory,
             slots,
@@ -84,6 +107,7 @@ impl Disk {
             last_lost: 0,
             devices: HashMap::new(),
             root: context.root.clone(),
+            notices,
             alone: HashMap::new(),
             _ebpf: ebpf,
         })
@@ -115,9 +139,10 @@ impl Disk {
         paths: &mut BTreeMap<Owner, Arc<str>>,
         names: &dyn Names,
     ) {
-        let owners: Vec<Owner> = (0..SLOTS)
-            .map(|at| owner_of_key(self.slot_word(device, at, slot::KEY)).unwrap_or(Owner::Unknown))
+        let keys: Vec<u64> = (0..SLOTS)
+            .map(|at| self.slot_word(device, at, slot::KEY))
             .collect();
+        let owners: Vec<Owner> = keys.iter().map(|key| owner(*key)).collect();
         let mut changed = Vec::new();
         for at in 0..SLOTS {
             let sums = self.sums(device, at);
@@ -141,12 +166,14 @@ impl Disk {
             let owner = owners[at];
             let wait = sum(&sums, slot::WAIT);
             let mut named = 0;
+            let mut journal = 0;
             let mut own = 0;
             let mut unexplained = 0;
             for (other, culprit) in owners.iter().enumerate() {
                 let time = self.blame_delta(device, blame::time(at, other));
                 match *culprit {
                     _ if other == at => own += time,
+                    _ if keys[other] == JOURNAL => journal += time,
                     Owner::Unknown => unexplained += time,
                     culprit if time > 0 => {
                         named += time;
@@ -162,7 +189,7 @@ impl Disk {
                 }
             }
             // Roundings, and time without any request.
-            own += wait.saturating_sub(named + own + unexplained);
+            own += wait.saturating_sub(named + own + journal + unexplained);
             note(paths, owner, || self.name(device, at, owner, names));
             window.owners.push(DiskOwner {
                 device: number,
@@ -175,6 +202,10 @@ impl Disk {
                 waiting: Nanos(sum(&sums, slot::WAITING)),
                 own: Nanos(own),
                 shared: Nanos(sum(&sums, slot::SHARED)),
+                journal: Nanos(journal),
+                journalled: sum(&sums, slot::JOURNALLED),
+                syncs: sum(&sums, slot::class(SYNC_CLASS)) & 0xffff_ffff,
+                synced: Nanos(sum(&sums, slot::class(SYNC_CLASS) + 1)),
                 unexplained: Nanos(unexplained),
                 needed: self.needed(device, at, &sums),
                 occupied: Nanos(occupied),
@@ -232,7 +263,7 @@ impl Disk {
             *own = (key, [Alone::default(); CLASSES]);
         }
         for (class, (own, all)) in own.1.iter_mut().zip(&mut known.alone).enumerate() {
-            let first = slot::FIRST_CLASS + class * slot::CLASS_WORDS;
+            let first = slot::class(class);
             let seen = Alone {
                 count: sum(sums, first) >> 32,
                 time: sum(sums, first + 2),
@@ -262,7 +293,7 @@ impl Disk {
         let own = self.alone.get(&(device, at)).map(|(_, own)| *own);
         let own = own.unwrap_or_default();
         let needs = own.iter().enumerate().map(|(class, own)| {
-            let count = sum(sums, slot::FIRST_CLASS + class * slot::CLASS_WORDS) & 0xffff_ffff;
+            let count = sum(sums, slot::class(class)) & 0xffff_ffff;
             if count == 0 {
                 return 0.0;
             }
@@ -289,6 +320,18 @@ impl Disk {
 impl Source for Disk {
     fn window(&mut self, names: &dyn Names, windows: &mut ResourceWindows) {
         windows.disk = Some(self.take(names));
+    }
+
+    fn notices(&self) -> Vec<Gap> {
+        self.notices.clone()
+    }
+}
+
+/// Whose a slot is; the kernel's where it is the journal's.
+fn owner(key: u64) -> Owner {
+    match key {
+        JOURNAL => Owner::Kernel,
+        key => owner_of_key(key).unwrap_or(Owner::Unknown),
     }
 }
 

@@ -12,10 +12,13 @@
 #define IN_FLIGHT 4096 /* requests between queueing and completion, a power of two */
 #define MERGED 320   /* of one hardware request: 4 KiB each up to the 1,280 KiB that the kernel merges */
 #define WAYS 4       /* places where one request may be; divides IN_FLIGHT */
-#define CLASSES 11   /* kinds and sizes of requests */
+#define CLASSES 12   /* kinds and sizes of requests, and fsync */
 #define BUCKETS 40   /* latencies, two a power of two, from 1,024 ns */
 #define FIRST_WRITE 5
 #define FLUSH_CLASS 10
+#define SYNC_CLASS 11
+#define SYNCS 1024   /* tasks inside fsync */
+#define FILESYSTEMS 16 /* a power of two: file systems that had an fsync since the start */
 #define FRACTION 20  /* bits behind the point when time is split */
 #define ALONE 15     /* so many sixteenths of the device's time are as good as all of it */
 #define STALE_NS 30000000000ULL /* a request whose end was missed is forgotten after this */
@@ -27,6 +30,8 @@
 #define FIXED_WEIGHT 8
 #define FLUSH_WEIGHT 64
 #define MOST_WEIGHT 1024
+
+#define MAP_TYPE_HASH 1 /* include/uapi/linux/bpf.h */
 
 struct bpf_spin_lock {
     u32 val;
@@ -54,6 +59,7 @@ struct slot {
     u64 wait;    /* request-time, of requests that somebody waits for */
     u64 waiting; /* time with at least one of them */
     u64 shared;  /* the part of `wait` in which the device worked for it, and for others besides */
+    u64 journalled; /* blocks that it had the journal write */
     struct class classes[CLASSES];
 };
 
@@ -77,7 +83,7 @@ struct known {
 /* The state of a device, under its lock. */
 struct device {
     struct bpf_spin_lock lock;
-    u32 reserved;
+    u32 journal;         /* the slot of the file system's journal */
     u64 last;            /* when `occupied` was brought up to date */
     u64 weight;          /* of all requests outstanding, */
     u64 weights[SLOTS];  /* and of each owner's */
@@ -102,11 +108,23 @@ struct flights {
     struct flight way[WAYS];
 };
 
+/* A task inside fsync. It waits as a request does, and the device does not work for it: the device works
+ * for the requests that it waits for, its own, others' and the journal's. */
+struct sync {
+    u64 place;
+    u64 start;
+    u64 occupied; /* of its owner, */
+    u64 journal;  /* of the journal, */
+    u64 busy;     /* and the device's busy time, at the start */
+};
+
 struct directory {
     u32 number[DEVICES]; /* major << 20 | minor */
     u64 lost;            /* requests of devices that found no place, or whose end could not be awaited */
     u64 missed;          /* requests whose end was not seen */
     u64 hand;            /* of the sweep for those */
+    u64 syncing;         /* tasks inside fsync */
+    u64 filesystem[FILESYSTEMS]; /* the number of its own device in the upper half, and where its disk is in `number` */
 };
 
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct directory); } directory SEC(".maps");
@@ -115,5 +133,6 @@ struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, DEVICES); MAP_UIN
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, DEVICES); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct blame); } blames SEC(".maps");
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, DEVICES); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct known); } known SEC(".maps");
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, IN_FLIGHT / WAYS); MAP_TYPE(key, u32); MAP_TYPE(value, struct flights); } in_flight SEC(".maps");
+struct { MAP_UINT(type, MAP_TYPE_HASH); MAP_UINT(max_entries, SYNCS); MAP_TYPE(key, u32); MAP_TYPE(value, struct sync); } syncs SEC(".maps");
 
 #endif

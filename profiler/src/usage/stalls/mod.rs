@@ -4,6 +4,7 @@
 mod counters;
 mod disk;
 mod forks;
+mod held;
 mod interrupts;
 mod link;
 mod memory;
@@ -19,15 +20,17 @@ use std::sync::Arc;
 /// The rows of every source that ran.
 pub(super) fn rows(observation: &Observation, tree: &Tree<'_>, books: &mut Books<'_>) -> Stalls {
     let resources = &observation.resources;
+    let disk = resources.disk.as_ref().map(|window| {
+        let name = |device| super::disk::name(observation, device);
+        let accounts = &mut Accounts::new(&window.names, tree, books);
+        let waits = disk::rows(window, &name, accounts);
+        let held = held::rows(window, &waits, &name, tree, accounts);
+        (waits, held)
+    });
+    let (disk, held) = disk.unzip();
     Stalls {
-        disk: resources.disk.as_ref().map(|window| {
-            let name = |device| super::disk::name(observation, device);
-            disk::rows(
-                window,
-                &name,
-                &mut Accounts::new(&window.names, tree, books),
-            )
-        }),
+        disk,
+        held,
         network: resources
             .link
             .as_ref()
@@ -70,6 +73,11 @@ impl<'b, 'l, 't, 'o> Accounts<'b, 'l, 't, 'o> {
     pub(super) fn of(&mut self, owner: Owner) -> usize {
         let name = self.names.get(&owner).map(|name| &***name);
         self.books.account_of(owner, name, self.tree)
+    }
+
+    /// The cgroup of a party.
+    fn cgroup(&self, party: usize) -> Option<&str> {
+        self.books.parties.get(party)?.party.cgroup.as_deref()
     }
 
     /// The path of an owner that is a cgroup.

@@ -1,5 +1,6 @@
 //! Hand-made windows, one a rule.
 
+mod disk;
 mod interrupts;
 mod link;
 mod property;

@@ -4,9 +4,11 @@
 //! themselves. A culprit is who had more of the device than the victim while the victim waited for
 //! it: a device is shared equally among those that want it, and who has no more than that is not
 //! accused. A party that waits on a stacked device and on the one beneath waits once: its harm is the
-//! largest of any device, and not the sum.
+//! largest of any device, and not the sum. What a limit of its own costs a party is told beside, by
+//! [`held`].
 
 mod cleared;
+mod held;
 mod thresholds;
 mod words;
 
@@ -17,6 +19,7 @@ use super::accusation::{Accusation, can_lose, cause_by};
 use super::bar::Bar;
 use super::confidence::Grounds;
 use dunnage_model::party::PartyKind;
+use dunnage_model::units::Nanos;
 use dunnage_model::usage::{DiskStall, WindowUse};
 use dunnage_model::verdict::{Cause, Coverage, Fact, Judgement, Resource};
 use std::collections::BTreeMap;
@@ -48,7 +51,7 @@ pub(super) fn judge(window: &WindowUse) -> Judgement {
         case.accusation.verdict(window, evidence, advice)
     });
     Judgement {
-        verdicts: verdicts.collect(),
+        verdicts: verdicts.chain(held::verdicts(window)).collect(),
         cleared,
     }
 }
@@ -66,6 +69,8 @@ struct Case {
     device: String,
     /// Request-seconds.
     waited: f64,
+    /// Most of it inside fsync.
+    syncing: bool,
     accusation: Accusation,
 }
 
@@ -129,9 +134,13 @@ fn case(window: &WindowUse, stall: &DiskStall, cause: Cause) -> Option<Case> {
     facts.insert("device", Fact::Text(stall.device.to_string()));
     facts.insert("request_wait_seconds", Fact::Number(waited));
     facts.insert("needed_alone_seconds", Fact::Number(got));
+    if stall.synced > Nanos::ZERO {
+        facts.insert("fsync_seconds", Fact::Number(stall.synced.seconds()));
+    }
     Some(Case {
         device: stall.device.to_string(),
         waited,
+        syncing: stall.synced.seconds() > 0.5 * waited,
         accusation: Accusation {
             victim,
             resource: Resource::Disk,

@@ -65,6 +65,7 @@ impl World {
             waiting: Nanos::from_seconds(had.wait),
             needed: Nanos::from_seconds(had.needed),
             occupied: Nanos::from_seconds(had.own),
+            synced: Nanos::ZERO,
             bytes: Bytes(1 << 30),
             requests: 1000,
         };

@@ -34,3 +34,24 @@ pub(super) const PART: f64 = 0.12;
 pub(super) fn trust(fraction: f64) -> f64 {
     (0.6 + fraction).min(0.97)
 }
+
+/// A limit of its own holds a party back a little whenever it comes near it. Stalls are counted per
+/// party and requests per event, by clocks that agree to some milliseconds.
+pub(super) const HELD: Bar = Bar {
+    least: 0.1,
+    of_window: 0.02,
+    of_want: 0.1,
+};
+
+/// Who used more of a limit than it allows was not held by it: version 1 limits no buffered writes. Rates
+/// are kept over slices of 100 ms, and a short window ends in the middle of one.
+pub(super) const EXCEEDED: f64 = 1.5;
+
+/// The largest request that the block layer makes by itself, in bytes.
+pub(super) const LARGEST_REQUEST: u64 = 1_280 << 10;
+
+/// How sure it is that the limit was what held: surest where it was used up. A burst is held too, and
+/// leaves most of the limit unused.
+pub(super) fn trust_of_limit(part: f64) -> f64 {
+    if part >= 0.8 { 0.95 } else { 0.75 }
+}

@@ -19,8 +19,9 @@ pub(super) fn evidence(window: &WindowUse, case: &Case) -> String {
         [(first, _), (second, _)] => format!("{} and {}", name(*first), name(*second)),
         [(first, _), rest @ ..] => format!("{} and {} others", name(*first), rest.len()),
     };
+    let what = if case.syncing { "fsync" } else { "requests" };
     format!(
-        "requests of {} spent {:.2} s on {} in {} and would have needed {:.2} s alone; it lost {:.2} s behind those of {who}, who had more of the device",
+        "{what} of {} spent {:.2} s on {} in {} and would have needed {:.2} s alone; it lost {:.2} s behind those of {who}, who had more of the device",
         name(case.victim()),
         case.waited,
         case.device,
