@@ -128,7 +128,7 @@ fn files() -> Vec<Scenario> {
             .with(culprit("batch", "disk flush --size 8m")),
         disk("disk-fsync-storm", by_batch())
             .with(Actor::new("web", "disk sync --size 4k --every 20ms"))
-            .with(culprit("batch", "disk sync --size 1m --threads 4")),
+            .with(culprit("batch", "disk sync --size 4m --threads 8")),
     ]
 }
 
