@@ -10,6 +10,7 @@ use super::owner::owner_of_key;
 use super::resources::{Context, Source};
 use super::sched::Names;
 use super::tracepoint::{AttachError, attach};
+use crate::causes::chain;
 use crate::host::HostRoot;
 use crate::sources::table::{TableError, mapped};
 use crate::sys::MappedArray;
@@ -93,7 +94,7 @@ impl Disk {
         let mut notices = Vec::new();
         for (program, tracepoint) in SYNCING {
             if let Err(error) = attach(&mut ebpf, context.btf, program, tracepoint) {
-                notices.push(Gap::new(SYNCS, super::chain(&error)));
+                notices.push(Gap::new(SYNCS, chain(&error)));
                 break;
             }
         }

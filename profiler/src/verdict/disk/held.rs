@@ -7,6 +7,7 @@
 
 use super::thresholds;
 use crate::verdict::accusation::{Accusation, can_lose};
+use crate::verdict::confidence::Grounds;
 use crate::verdict::words::{called, duration, handle, place};
 use dunnage_model::observation::{CgroupLayout, IoLimitKind};
 use dunnage_model::party::Party;
@@ -47,7 +48,8 @@ fn verdict(window: &WindowUse, row: &HeldRequests) -> Option<Verdict> {
         culprits: vec![(row.party, held)],
         unexplained: 0.0,
         got,
-        trust: thresholds::trust_of_limit(part(limit, seconds)),
+        grounds: Grounds::of(thresholds::trust_of_limit(part(limit, seconds)))
+            .margin(thresholds::HELD.margin(held, got, seconds)),
         facts: BTreeMap::from([
             ("limit", Fact::Text("io.max".to_owned())),
             ("limit_file", Fact::Text(file.to_owned())),
@@ -219,7 +221,7 @@ mod tests {
             "{}",
             verdict.advice
         );
-        assert!(verdict.confidence > 0.9);
+        assert!(verdict.confidence > 0.85);
     }
 
     #[test]
