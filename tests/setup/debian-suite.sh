@@ -11,8 +11,8 @@ use_suite() {
     [ -e "$keyring" ] || { echo "debian-suite.sh: no $keyring: install debian-archive-keyring" >&2; return 1; }
     state=${XDG_CACHE_HOME:-$HOME/.cache}/dunnage/apt/$suite${architecture:+-$architecture}
     mkdir -p "$state"/{lists/partial,cache/archives/partial,parts}
-    # The mirror that the machine itself uses, which on a Debian is Debian's.
-    mirror=${DEBIAN_MIRROR:-$(cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null |
+    # The mirror that the machine itself uses, which on a Debian is Debian's. Of the two files most have one.
+    mirror=${DEBIAN_MIRROR:-$({ cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null || true; } |
         awk '/security/ {next} /^URIs:/ {print $2; exit} /^deb / {for (i = 2; i <= NF; i++) if ($i ~ /:\/\//) {print $i; exit}}')}
     [ -n "$mirror" ] || { echo "debian-suite.sh: no Debian mirror known: name one in DEBIAN_MIRROR" >&2; return 1; }
     echo "deb [signed-by=$keyring] $mirror $suite main contrib non-free non-free-firmware" \

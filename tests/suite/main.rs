@@ -24,6 +24,7 @@ mod kubelet;
 mod layouts;
 mod memory;
 mod network;
+mod plugin_confined;
 mod privileges;
 mod run;
 mod truth;

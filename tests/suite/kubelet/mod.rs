@@ -1,6 +1,7 @@
 //! The device plugin before real kubelets of two minor versions: a node of its own in this machine, with
 //! containerd and static pods.
 
+mod holders;
 mod node;
 mod process;
 mod resources;
@@ -132,6 +133,7 @@ fn kubelet_gives_each_pod_its_device_and_no_other() -> Result<()> {
         ensure!(given == all(), "given: {given:?}");
         let written = checkpoint(node)?;
         ensure!(written == given, "written down: {written:?}");
+        holders::are_read(node, &given)?;
 
         node.place("five", GPU)?;
         let reason = node.until_refused("five")?;

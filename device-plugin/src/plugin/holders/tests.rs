@@ -9,6 +9,9 @@ const BY_NODE: &str = r#"{"Data":{"PodDeviceEntries":[
    "DeviceIDs":{"-1":["GPU-a::1"]},"AllocResp":"CgA="}],
   "RegisteredDevices":{"nvidia.com/gpu":["GPU-a","GPU-b","GPU-c"]}},"Checksum":2530956716}"#;
 
+/// Captured from a kubelet 1.36.3 with four static pods, two of them on one shared device.
+const CAPTURED: &str = include_str!("fixtures/checkpoint-1.36.3.json");
+
 fn holder(pod: &str) -> Holder {
     Holder {
         pod: Some(("ml".to_owned(), pod.to_owned())),
@@ -34,6 +37,27 @@ fn a_checkpoint_tells_containers_by_the_uid_of_their_pod() {
         assert_eq!(holder.pod_uid.as_deref(), Some("1e6ab2cc-0001"));
     }
     assert!(holders.of("nvidia.com/gpu", "GPU-d").is_empty());
+}
+
+#[test]
+fn a_checkpoint_of_a_real_kubelet_is_read() {
+    let holders = checkpoint::parse(CAPTURED.as_bytes()).unwrap();
+    let uid = |resource: &str, id: &str| {
+        let [holder] = holders.of(resource, id) else {
+            panic!("{id} has one holder")
+        };
+        assert_eq!(holder.container, "probe");
+        holder.pod_uid.clone().unwrap()
+    };
+    assert_eq!(
+        uid("dunnage.test/gpu", "0000:03:00.0"),
+        "e9792a04d5e3358ff5dcca5641905bc1"
+    );
+    let (first, second) = ("0000:00:0b.0::0", "0000:00:0b.0::1");
+    assert_ne!(
+        uid("dunnage.test/npu", first),
+        uid("dunnage.test/npu", second)
+    );
 }
 
 #[test]
