@@ -50,16 +50,33 @@ struct Session {
     told: Told,
 }
 
-/// The kubelet's socket that knows of a resource, or is being told; none where nobody is.
+/// How far the kubelet knows of a resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Progress {
+    /// Nobody was ever told of this socket.
+    #[default]
+    Untold,
+    /// Whoever was there was told, or is being told.
+    Told(Identity),
+    /// Telling failed.
+    Failed,
+}
+
+/// A [`Progress`] that a task reports.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<Option<Identity>>>);
+struct Told(Arc<Mutex<Progress>>);
 
 impl Told {
-    fn set(&self, socket: Option<Identity>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = socket;
+    /// That the kubelet is told now whose socket is at `path`.
+    fn begin(&self, path: &Path) {
+        self.set(Identity::of(path).map_or(Progress::Failed, Progress::Told));
     }
 
-    fn get(&self) -> Option<Identity> {
+    fn set(&self, progress: Progress) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+
+    fn get(&self) -> Progress {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,46 +170,14 @@ impl Attendant {
                     };
                     // Where there is no kubelet the folder tells when it comes.
                     if folder.kubelet().exists() {
-                        self.register(resource.clone(), &session, folder);
+                        let task = registering(resource.clone(), &session, folder, self.since);
+                        self.registering.spawn(task);
                     }
                     self.sessions.insert(resource.clone(), session);
                 }
                 Err(error) => report(Report::Socket(path, error)),
             }
         }
-    }
-
-    fn register(&mut self, resource: String, session: &Session, folder: &Folder) {
-        let (kubelet, since) = (folder.kubelet(), self.since);
-        let (endpoint, told) = (session.endpoint.clone(), session.told.clone());
-        told.set(Identity::of(&kubelet));
-        self.registering.spawn(async move {
-            let mut wait = RETRY;
-            loop {
-                match register(&kubelet, &endpoint, &resource).await {
-                    Ok(()) => {
-                        return Report::Registered {
-                            resource,
-                            took: since.elapsed(),
-                        };
-                    }
-                    // Without a socket there is nobody to try again with: the folder tells when there
-                    // is.
-                    Err(error) if !kubelet.exists() => {
-                        told.set(None);
-                        return Report::Failed(error);
-                    }
-                    Err(error @ RegisterError::Refused { .. }) if wait >= RETRY_LIMIT => {
-                        told.set(None);
-                        return Report::Failed(error);
-                    }
-                    Err(_) => tokio::time::sleep(wait).await,
-                }
-                wait = (wait * 2).min(RETRY_LIMIT);
-                // Read before it is dialled: whoever comes in between is told once more.
-                told.set(Identity::of(&kubelet));
-            }
-        });
     }
 
     /// A kubelet that came, or a socket of ours that somebody removed: everything anew. A kubelet that was
@@ -209,9 +194,23 @@ impl Attendant {
         }
         self.since = Instant::now();
         self.registering.shutdown().await;
+        if !lost && !gone && self.are_unheard_of(folder) {
+            for (resource, session) in &self.sessions {
+                let task = registering(resource.clone(), session, folder, self.since);
+                self.registering.spawn(task);
+            }
+            return;
+        }
         for (_, session) in std::mem::take(&mut self.sessions) {
             session.served.close().await;
         }
+    }
+
+    /// Whether every socket is served and no kubelet was ever told of it: then there is no old stream.
+    fn are_unheard_of(&self, folder: &Folder) -> bool {
+        self.sessions.values().all(|session| {
+            session.told.get() == Progress::Untold && folder.path().join(&session.endpoint).exists()
+        })
     }
 
     /// Whether the kubelet that is there was told of every socket, or is being told.
@@ -220,8 +219,47 @@ impl Attendant {
             return false;
         };
         self.sessions.values().all(|session| {
-            session.told.get() == Some(there) && folder.path().join(&session.endpoint).exists()
+            session.told.get() == Progress::Told(there)
+                && folder.path().join(&session.endpoint).exists()
         })
+    }
+}
+
+/// Tells the kubelet of a resource until it knows, or until there is nobody to tell.
+fn registering(
+    resource: String,
+    session: &Session,
+    folder: &Folder,
+    since: Instant,
+) -> impl Future<Output = Report> + Send + use<> {
+    let kubelet = folder.kubelet();
+    let (endpoint, told) = (session.endpoint.clone(), session.told.clone());
+    told.begin(&kubelet);
+    async move {
+        let mut wait = RETRY;
+        loop {
+            match register(&kubelet, &endpoint, &resource).await {
+                Ok(()) => {
+                    return Report::Registered {
+                        resource,
+                        took: since.elapsed(),
+                    };
+                }
+                // Without a socket there is nobody to try again with: the folder tells when there is.
+                Err(error) if !kubelet.exists() => {
+                    told.set(Progress::Failed);
+                    return Report::Failed(error);
+                }
+                Err(error @ RegisterError::Refused { .. }) if wait >= RETRY_LIMIT => {
+                    told.set(Progress::Failed);
+                    return Report::Failed(error);
+                }
+                Err(_) => tokio::time::sleep(wait).await,
+            }
+            wait = (wait * 2).min(RETRY_LIMIT);
+            // Read before it is dialled: whoever comes in between is told once more.
+            told.begin(&kubelet);
+        }
     }
 }
 
