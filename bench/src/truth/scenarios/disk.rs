@@ -120,14 +120,16 @@ fn several() -> Vec<Scenario> {
     ]
 }
 
-/// What the page cache and the journal do on behalf of others.
+/// What the page cache and the journal do on behalf of others. Copying megabytes into the cache takes
+/// CPU time in bursts, for which the innocent one on the same CPU waits a little.
 fn files() -> Vec<Scenario> {
+    let by_batch = || by_batch().tolerating("cache", Resource::Cpu, Cause::Neighbour, &["batch"]);
     vec![
         disk("disk-writeback", by_batch())
             .with(web())
             .with(culprit("batch", "disk flush --size 8m")),
         disk("disk-fsync-storm", by_batch())
-            .with(Actor::new("web", "disk sync --size 4k --every 20ms"))
+            .with(Actor::new("web", "disk sync --size 4k --every 5ms"))
             .with(culprit("batch", "disk sync --size 4m --threads 8")),
     ]
 }
@@ -157,6 +159,12 @@ fn nobody() -> Vec<Scenario> {
         disk("disk-equals", anything())
             .with(Actor::new("web", "disk read --size 64k --threads 2"))
             .with(culprit("batch", "disk read --size 64k --threads 2")),
+        disk("disk-fsync-equals", anything())
+            .with(Actor::new("web", "disk sync --size 4k --every 5ms"))
+            .with(culprit("batch", "disk sync --size 4k --every 5ms")),
+        disk("disk-fsync-beside-a-little", anything())
+            .with(Actor::new("web", "disk sync --size 16k --every 5ms"))
+            .with(culprit("batch", "disk sync --size 4k --every 100ms")),
         disk("disk-ten-bystanders", Label::nobody("web"))
             .with(web())
             .with_many(
