@@ -13,6 +13,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 const RESOURCE: &str = "acme.com/card";
+/// A user without any right but to its own files.
+const NOBODY: u32 = 65_534;
 /// Long enough for the slowest machine; whatever is awaited comes in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -36,7 +39,8 @@ struct Confined {
 }
 
 impl Confined {
-    fn start() -> Result<Confined> {
+    /// With the uid of `user`, whose the folders are that it writes to.
+    fn start(user: u32) -> Result<Confined> {
         let folder = own_folder("confined")?;
         let rootfs = folder.join("rootfs");
         for place in [
@@ -68,13 +72,16 @@ impl Confined {
         let config = "[[rule]]\nname = \"card\"\nnodes = [\"/dev/acme0\"]\n\
                       [[resource]]\nfamily = \"rules\"\nname = \"acme.com/card\"\n";
         fs::write(folder.join("config/devices.toml"), config)?;
+        for place in ["kubelet/device-plugins", "features", "host/var/lib/dunnage"] {
+            chown(folder.join(place), Some(user), Some(user))?;
+        }
         let confined = Confined {
             name: format!("dunnage-tests-confined-{}", std::process::id()),
             folder,
         };
         fs::write(
             confined.folder.join("config.json"),
-            confined.bundle()?.to_string(),
+            confined.bundle(user)?.to_string(),
         )?;
         let log = fs::File::create(confined.folder.join("log"))?;
         let status = Command::new("runc")
@@ -92,7 +99,7 @@ impl Confined {
         Ok(confined)
     }
 
-    fn bundle(&self) -> Result<Value> {
+    fn bundle(&self, user: u32) -> Result<Value> {
         let profile: Value = serde_json::from_slice(&fs::read(deploy("seccomp.json"))?)?;
         let program = binary()?;
         let programs = program.parent().context("the program is in a folder")?;
@@ -120,7 +127,7 @@ impl Confined {
         Ok(json!({
             "ociVersion": "1.0.2",
             "process": {
-                "user": {"uid": 0, "gid": 0}, "args": arguments, "env": ["PATH=/usr/bin"], "cwd": "/",
+                "user": {"uid": user, "gid": user}, "args": arguments, "env": ["PATH=/usr/bin"], "cwd": "/",
                 "capabilities": {}, "noNewPrivileges": true},
             "root": {"path": "rootfs", "readonly": true},
             "hostname": "plugin",
@@ -187,6 +194,11 @@ async fn serves_a_kubelet_that_comes_and_goes(confined: &Confined) -> Result<Str
     let folder = confined.folder.join("kubelet/device-plugins");
     for _ in 0..3 {
         let kubelet = Kubelet::start(&folder).await;
+        // Whoever lets another user register opens the socket to it.
+        fs::set_permissions(
+            folder.join("kubelet.sock"),
+            fs::Permissions::from_mode(0o666),
+        )?;
         let list = listed(&kubelet, confined).await?.list.context("a list")?;
         let device = list.devices.first().context("a device")?;
         ensure!(device.health == "Healthy", "{list:?}");
@@ -237,7 +249,14 @@ fn is_well_formed(page: &str) -> Result<()> {
 #[test]
 fn plugin_confined_needs_no_more_than_its_daemonset_gives_it() -> Result<()> {
     let _alone = machine()?;
-    let confined = Confined::start()?;
+    for user in [0, NOBODY] {
+        lives_with(user).with_context(|| format!("with the uid {user}"))?;
+    }
+    Ok(())
+}
+
+fn lives_with(user: u32) -> Result<()> {
+    let confined = Confined::start(user)?;
     let pid = fs::read_to_string(confined.folder.join("pid"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -251,7 +270,9 @@ fn plugin_confined_needs_no_more_than_its_daemonset_gives_it() -> Result<()> {
     }
     // What the plugin does not need is refused, though whoever asks owns the file.
     let own = "/host/var/lib/dunnage/own";
-    fs::write(confined.folder.join("host/var/lib/dunnage/own"), "")?;
+    let outside = confined.folder.join("host/var/lib/dunnage/own");
+    fs::write(&outside, "")?;
+    chown(&outside, Some(user), Some(user))?;
     let allowed = confined.exec(&["/usr/bin/cat", own])?;
     ensure!(allowed.status.success(), "{allowed:?}");
     for words in [

@@ -179,6 +179,23 @@ dfl-port.0 is unhealthy: its AFU id is all f\\n
     }
 
     #[test]
+    fn whom_the_kubelet_gave_a_device_stands_below() {
+        let one = r#"[{"id":"GPU-1","kind":"gpu","vendor":"nvidia","nodes":["/dev/nvidia0"],"health":"healthy",
+            "users":[],"given_to":[
+            {"resource":"nvidia.com/gpu","container":"train","namespace":"ml","pod":"x\u001b[2J"},
+            {"resource":"nvidia.com/gpu","container":"serve","pod_uid":"1e6a"}]}]"#;
+        let page = devices(&document(one), 100);
+        let lines: Vec<&str> = page.lines().skip(3).collect();
+        assert_eq!(
+            lines,
+            [
+                "GPU-1 is given to container train of pod ml/x\\x1b[2J, as nvidia.com/gpu",
+                "GPU-1 is given to container serve of pod with uid 1e6a, as nvidia.com/gpu",
+            ]
+        );
+    }
+
+    #[test]
     fn a_narrow_page_cuts_and_ends() {
         for width in 0..120 {
             let page = devices(&document(TWO), width);

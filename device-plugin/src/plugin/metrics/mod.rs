@@ -73,6 +73,7 @@ struct Counts {
     health: BTreeMap<(String, &'static str, String), u64>,
     registrations: BTreeMap<String, u64>,
     failures: u64,
+    windows: u64,
     allocate: Histogram,
     register: Histogram,
 }
@@ -85,6 +86,7 @@ impl Default for Metrics {
             health: BTreeMap::new(),
             registrations: BTreeMap::new(),
             failures: 0,
+            windows: 0,
             allocate: Histogram::new(ALLOCATE),
             register: Histogram::new(REGISTER),
         }))
@@ -139,10 +141,15 @@ impl Metrics {
         self.counts().failures += 1;
     }
 
-    /// The page, with what there is now.
+    /// The verdicts of a window came in.
+    pub fn heard(&self) {
+        self.counts().windows += 1;
+    }
+
+    /// The page, with what there is now, and the noise of NUMA nodes.
     #[must_use]
-    pub fn text(&self, stock: &BTreeMap<String, Stock>) -> String {
-        self.counts().text(stock)
+    pub fn text(&self, stock: &BTreeMap<String, Stock>, noise: &BTreeMap<u32, f64>) -> String {
+        self.counts().text(stock, noise)
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -166,7 +173,7 @@ fn class(why: &str) -> String {
 }
 
 impl Counts {
-    fn text(&self, stock: &BTreeMap<String, Stock>) -> String {
+    fn text(&self, stock: &BTreeMap<String, Stock>, noise: &BTreeMap<u32, f64>) -> String {
         let mut page = Text::default();
         page.family(
             "dunnage_plugin_devices",
@@ -235,6 +242,20 @@ impl Counts {
             "Registrations that were given up until the kubelet comes back.",
         );
         page.sample("", &[], self.failures);
+        page.family(
+            "dunnage_plugin_verdict_windows_total",
+            "counter",
+            "Windows of which the profiler's verdicts came in.",
+        );
+        page.sample("", &[], self.windows);
+        page.family(
+            "dunnage_plugin_noise",
+            "gauge",
+            "Tasks that stand still because of others, on the average over the last windows.",
+        );
+        for (node, tasks) in noise {
+            page.sample("", &[("numa_node", &node.to_string())], tasks);
+        }
         page.histogram(
             "dunnage_plugin_allocate_duration_seconds",
             "Time that answering Allocate took.",

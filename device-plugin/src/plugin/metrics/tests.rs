@@ -27,7 +27,8 @@ fn everything_that_happened_is_on_the_page() {
     metrics.health_changed("a.com/x", None);
     metrics.registered("a.com/x", Duration::from_millis(2));
     metrics.registration_failed();
-    let text = metrics.text(&stock("a.com/x"));
+    metrics.heard();
+    let text = metrics.text(&stock("a.com/x"), &BTreeMap::from([(1, 0.5)]));
     for (of, wanted) in [
         (
             "dunnage_plugin_devices{resource=\"a.com/x\",health=\"healthy\"}",
@@ -53,6 +54,8 @@ fn everything_that_happened_is_on_the_page() {
         ),
         ("dunnage_plugin_registrations_total{", 1.0),
         ("dunnage_plugin_registration_failures_total", 1.0),
+        ("dunnage_plugin_verdict_windows_total", 1.0),
+        ("dunnage_plugin_noise{numa_node=\"1\"}", 0.5),
         (
             "dunnage_plugin_allocate_duration_seconds_bucket{le=\"0.0001\"}",
             1.0,
@@ -76,7 +79,7 @@ fn everything_that_happened_is_on_the_page() {
 fn what_did_not_happen_is_zero_and_what_is_not_known_is_absent() {
     let mut stock = stock("a.com/x");
     stock.get_mut("a.com/x").unwrap().held = None;
-    let text = Metrics::default().text(&stock);
+    let text = Metrics::default().text(&stock, &BTreeMap::new());
     assert_eq!(
         value(
             &text,
@@ -98,7 +101,7 @@ fn made_up_reasons_do_not_fill_the_memory() {
             Refusal::NotFound,
         );
     }
-    let text = metrics.text(&stock("a.com/x"));
+    let text = metrics.text(&stock("a.com/x"), &BTreeMap::new());
     assert!(text.lines().count() < 400);
     let other = value(
         &text,
@@ -158,7 +161,7 @@ proptest! {
         let metrics = Metrics::default();
         metrics.health_changed("a.com/x", Some(&why));
         metrics.health_changed(&raw, Some(&raw));
-        for line in metrics.text(&stock(&raw)).lines() {
+        for line in metrics.text(&stock(&raw), &BTreeMap::new()).lines() {
             prop_assert!(is_line(line), "{line:?}");
         }
     }
@@ -169,7 +172,7 @@ proptest! {
         for nanos in &times {
             metrics.registered("a.com/x", Duration::from_nanos(*nanos));
         }
-        let text = metrics.text(&stock("a.com/x"));
+        let text = metrics.text(&stock("a.com/x"), &BTreeMap::new());
         let buckets: Vec<u64> = text
             .lines()
             .filter(|line| line.starts_with("dunnage_plugin_registration_duration_seconds_bucket"))
