@@ -9,6 +9,9 @@ use dunnage_model::verdict::Resource;
 /// Seconds from the start of the script in which nothing is judged: the loads come up.
 pub(crate) const SETTLE: f64 = 0.5;
 
+/// The culprit's name where the kernel itself is one, in the disturbed phase.
+pub(crate) const KERNEL: &str = "kernel";
+
 /// One labelled situation.
 pub(crate) struct Scenario {
     /// Its name, unique: `cpu-one-culprit`.
@@ -120,6 +123,12 @@ impl Scenario {
         }
     }
 
+    /// Whether the kernel's own work is what the scenario is about.
+    pub(crate) fn accuses_the_kernel(&self) -> bool {
+        let mut culprits = self.label.accusations.iter().flat_map(|a| &a.culprits);
+        culprits.any(|culprit| culprit.name == KERNEL)
+    }
+
     /// The number of an actor in the cast.
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.cast.iter().position(|actor| actor.name == name)
@@ -143,7 +152,7 @@ impl Scenario {
             .chain(victims)
             .chain(culprits)
         {
-            if self.find(name).is_none() {
+            if name != KERNEL && self.find(name).is_none() {
                 bail!(
                     "{}: the label names {name}, who does not take part",
                     self.name

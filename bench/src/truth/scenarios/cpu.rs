@@ -3,7 +3,9 @@
 //! The victim works on the first CPU. The biggest user is nearly always `cache`, which fills the second
 //! one and delays nobody.
 
-use super::super::scenario::{Actor, Cause, Cpus, Felt, Home, Label, Limit, Prop, Scenario};
+use super::super::scenario::{
+    Actor, Cause, Cpus, Felt, Home, KERNEL, Label, Limit, Prop, Scenario,
+};
 use super::super::workers;
 use super::disk::other_device;
 use dunnage_model::verdict::Resource;
@@ -292,31 +294,24 @@ fn hosts_and_limits() -> Vec<Scenario> {
                 .limit(Limit::CpuMax(0.2)),
         )
         .with(batch("spin --threads 2")),
-        // The quota holds it back now and then, and the neighbour whenever it does not.
-        cpu(
-            "cpu-own-quota-beside-a-neighbour",
-            by_batch().also(
-                "web",
-                Resource::Cpu,
-                Cause::Limit("cpu.max"),
-                &[("web", Some(1.0))],
-            ),
-        )
-        .with(Actor::new("web", "tick --work 20ms --every 80ms").limit(Limit::CpuMax(0.2)))
-        .with(cache())
-        .with(batch("spin --threads 2")),
         cpu(
             "cpu-own-task-limit",
             Label::limited("web", Resource::Cpu, "pids.max"),
         )
         .with(Actor::new("web", "fork --threads 4 --work 5ms --rest 5ms").limit(Limit::PidsMax(6)))
         .with(cache()),
-        // The neighbour itself runs elsewhere: what it asks of its device is done on the victim's CPU.
-        cpu("cpu-kernel-worker", by_batch())
-            .with(web())
-            .with(cache().limit(Limit::CpuShares(2048)))
-            .with(batch("disk write --size 1m --threads 4 --device {OTHER}").on(Cpus::Second))
-            .on_prop(workers_on_the_victims),
+        // The neighbour runs elsewhere: what it asks of its device is done on the victim's CPU, by a
+        // worker of whom the kernel does not tell for whom it works.
+        cpu(
+            "cpu-kernel-worker",
+            Label::harmed("web", Resource::Cpu, Cause::Host, &[(KERNEL, Some(1.0))])
+                .tolerating("web", Resource::Cpu, Cause::Neighbour, &["batch"])
+                .tolerating("batch", Resource::Cpu, Cause::Neighbour, &["cache"]),
+        )
+        .with(web())
+        .with(cache().limit(Limit::CpuShares(2048)))
+        .with(batch("disk write --size 1m --threads 4 --device {OTHER}").on(Cpus::Second))
+        .on_prop(workers_on_the_victims),
     ]
 }
 

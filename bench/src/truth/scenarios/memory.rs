@@ -114,7 +114,7 @@ fn in_a_shared_limit() -> Vec<Scenario> {
         .with(streamer("batch").during(&[(0.0, 3.0)]))
         .with(streamer("crawl").during(&[(3.0, 6.0)]))
         .lasting(2.0, 6.0)
-        .sharing(together(140)),
+        .sharing(together(128)),
         // One takes its memory, another one its CPU.
         memory(
             "memory-and-cpu",

@@ -80,17 +80,18 @@ fn held_back(label: Label, names: &[&'static str]) -> Label {
 pub(super) fn scenarios() -> Vec<Scenario> {
     let full = |label: Label| held_back(label, &["cache", "batch"]);
     let mut all = vec![
-        // One fills its link, another one its CPU.
+        // One fills the link of all, another one takes the CPU of a third: two victims, two causes.
         network(
             "network-and-cpu",
             full(harmed(&[("batch", Some(1.0))]).also(
-                "web",
+                "api",
                 Resource::Cpu,
                 Cause::Neighbour,
                 &[("index", Some(1.0))],
             )),
         )
         .with(web())
+        .with(Actor::new("api", "tick --work 8ms --every 40ms"))
         .with(batch())
         .with(Actor::new("index", "spin --threads 3").disturbing()),
         network("network-flood", full(harmed(&[("batch", Some(1.0))])))

@@ -2,7 +2,7 @@
 
 use super::document::{ExpectedOutcome, FeltOutcome, Outcome, WrongOutcome};
 use super::heard::{Heard, HeardVerdict, Who};
-use super::scenario::{Accusation, Cause, Felt, Scenario};
+use super::scenario::{Accusation, Cause, Felt, KERNEL, Scenario};
 use dunnage_model::verdict::Resource;
 use std::collections::BTreeMap;
 
@@ -70,7 +70,10 @@ pub(super) fn score(scenario: &Scenario, heard: &[Heard], truth: &Truth) -> Outc
     let outside_cpus = truth.outside(0.0, scenario.end()) / scenario.end();
     let void = if scenario.label.abstain && abstained == Some(false) {
         Some("this host covers the resource, so there is nothing to abstain from".to_owned())
-    } else if scenario.resource == Resource::Cpu && outside_cpus > OUTSIDERS_WORK {
+    } else if scenario.resource == Resource::Cpu
+        && outside_cpus > OUTSIDERS_WORK
+        && !scenario.accuses_the_kernel()
+    {
         Some(format!("others used {outside_cpus:.2} CPUs meanwhile"))
     } else if judge.heard.is_empty() {
         Some("no window lies inside the scenario".to_owned())
@@ -171,13 +174,16 @@ impl Score<'_> {
             share,
             ..ExpectedOutcome::default()
         };
-        let Some(at) = self.scenario.find(culprit) else {
-            return outcome;
+        let (who, spans) = match self.scenario.find(culprit) {
+            Some(at) => (Who::Actor(at), self.scenario.spans(&self.scenario.cast[at])),
+            None if culprit == KERNEL => (
+                Who::Outside(format!("{KERNEL} {KERNEL}")),
+                vec![(self.scenario.onset(), self.scenario.end())],
+            ),
+            None => return outcome,
         };
-        let spans = self.scenario.spans(&self.scenario.cast[at]);
         let longest = spans.iter().map(|(a, b)| b - a).fold(0.0, f64::max);
         let first = spans.first().map_or(0.0, |(from, _)| *from);
-        let who = Who::Actor(at);
         let (mut blamed, mut harm, mut touched) = (0.0, 0.0, false);
         for window in &self.heard {
             let inside: f64 = spans

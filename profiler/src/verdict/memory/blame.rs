@@ -61,8 +61,31 @@ struct Rival {
     /// What it asked for.
     asked: f64,
     claim: f64,
-    /// It came lately: most of what it has is new.
-    came: bool,
+    since: Since,
+}
+
+/// Since when a party has had what it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Since {
+    /// It came lately: most of it is new.
+    Now,
+    /// It was there before.
+    Before,
+    /// It has next to nothing, or is gone.
+    Unknown,
+}
+
+impl Since {
+    fn of(limit: &MemoryLimit, share: &MemoryShare) -> Since {
+        let (used, grown) = (share.used.0 as f64, share.grown.0 as f64);
+        if used.max(grown) < floor(limit) {
+            Since::Unknown
+        } else if grown >= CAME * used {
+            Since::Now
+        } else {
+            Since::Before
+        }
+    }
 }
 
 impl Rival {
@@ -91,20 +114,27 @@ pub(super) fn guilty(limit: &MemoryLimit, victim: usize, events: bool) -> Guilt 
     };
     let others = rivals.iter().filter(|rival| rival.party != victim);
     let takers: Vec<(&Rival, f64)> = others
-        .filter(|rival| match (own.came, rival.came) {
+        .filter(|rival| match (own.since, rival.since) {
             // Who was there before took nothing from who came, and lost to it as much as it asks for
             // again: however much that is, the two are no equals.
-            (true, false) => false,
-            (false, true) => true,
+            (Since::Now, Since::Before) => false,
+            (Since::Before, Since::Now) => true,
             _ => !are_equals(own, rival),
         })
         .map(|rival| {
             // Who has just come holds little yet.
-            let part = if rival.came { 0.0 } else { AMONG_TAKERS };
+            let part = if rival.since == Since::Now {
+                0.0
+            } else {
+                AMONG_TAKERS
+            };
             (rival, rival.beyond(part))
         })
         .collect();
-    let lost_it = !own.came && takers.iter().any(|(rival, by)| rival.came && *by > 0.0);
+    let lost_it = own.since == Since::Before
+        && takers
+            .iter()
+            .any(|(rival, by)| rival.since == Since::Now && *by > 0.0);
     let itself = if lost_it { 0.0 } else { own.beyond(DEPRIVED) };
     let mut weights: Vec<(usize, f64)> = takers
         .into_iter()
@@ -164,7 +194,7 @@ fn rivals(limit: &MemoryLimit, victim: usize, events: bool) -> Vec<Rival> {
                 used: share.used.0 as f64,
                 asked: asked(limit, share, events),
                 claim: 0.0,
-                came: share.grown.0 as f64 >= floor(limit).max(CAME * share.used.0 as f64),
+                since: Since::of(limit, share),
             };
             (rival, share.protected.0 as f64)
         })

@@ -277,6 +277,19 @@ fn who_reads_again_what_it_lost_is_no_equal_of_those_who_came() {
 }
 
 #[test]
+fn who_has_left_was_not_robbed_by_who_came_after_it() {
+    // One streamer ended within the window, another began: as read.
+    let all = vec![
+        share(1, [0, 0, 13_197], 0.11),
+        share(2, [72, 0, 0], 0.0),
+        share(3, [20, 20, 831], 0.01),
+    ];
+    let mut window = window(vec![limit(None, Some("/docker"), 140, all)]);
+    window.length = Nanos::from_seconds(1.0);
+    assert_eq!(accused(&judge(&window)), Vec::<&str>::new());
+}
+
+#[test]
 fn two_that_come_together_and_stream_alike_are_equals() {
     let all = vec![
         share(0, [47, 46, 1800], 0.3),
