@@ -12,7 +12,7 @@ use dunnage_model::observation::{
 use dunnage_model::party::PartyKind;
 use dunnage_model::units::{Bytes, Nanos};
 use dunnage_model::usage::{Kill, LimitKind, MemoryLimit, MemoryShare, MemoryStalls};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A limit, by kind and cgroup.
@@ -202,10 +202,15 @@ fn holdings(tree: &Tree<'_>, books: &Books<'_>) -> Vec<MemoryShare> {
     let refaulted = gain(|memory| memory.shortage?.refaulted);
     let charged = gain(|memory| memory.shortage?.charged);
     let stolen = gain(|memory| memory.shortage?.stolen);
+    let roots: BTreeSet<&str> = (0..count).filter_map(|party| root(books, party)).collect();
     (0..count)
         .map(|party| {
             let bytes = |all: &[Option<u64>]| Bytes(all.get(party).copied().flatten().unwrap_or(0));
-            let grown = bytes(&used).since(bytes(&least));
+            // What those below left behind when they went is no growth.
+            let grown = match root(books, party) {
+                Some(root) if holds_others(&roots, root) => Bytes(0),
+                _ => bytes(&used).since(bytes(&least)),
+            };
             MemoryShare {
                 party,
                 used: bytes(&used),
@@ -217,6 +222,16 @@ fn holdings(tree: &Tree<'_>, books: &Books<'_>) -> Vec<MemoryShare> {
             }
         })
         .collect()
+}
+
+/// Whether some other root lies below this one; below the host's own all do.
+fn holds_others(roots: &BTreeSet<&str>, root: &str) -> bool {
+    if root == "/" {
+        return false;
+    }
+    let below = format!("{root}/");
+    let next = roots.range(below.as_str()..).next();
+    next.is_some_and(|other| other.starts_with(&below))
 }
 
 fn protected(tree: &Tree<'_>, books: &Books<'_>, party: usize) -> Bytes {

@@ -11,8 +11,8 @@
 //! from those who were there, and those took nothing from it.
 
 use super::thresholds::{
-    AMONG_TAKERS, CAME, DEPRIVED, MOVES, MOVES_LEAST, PART_OF_DEMAND, STREAMS, UNEQUAL,
-    UNKNOWN_LIMIT,
+    AMONG_TAKERS, CAME, DEPRIVED, HOLDS_LEAST, MOVES, MOVES_LEAST, PART_OF_DEMAND, STREAMS,
+    UNEQUAL, UNKNOWN_LIMIT,
 };
 use dunnage_model::usage::{LimitKind, MemoryLimit, MemoryShare};
 
@@ -112,6 +112,10 @@ pub(super) fn guilty(limit: &MemoryLimit, victim: usize, events: bool) -> Guilt 
     let Some(own) = rivals.iter().find(|rival| rival.party == victim) else {
         return Guilt::unknown();
     };
+    // It has only just begun, or has ended: nobody can say what it lost.
+    if own.used < HOLDS_LEAST {
+        return Guilt::unknown();
+    }
     let others = rivals.iter().filter(|rival| rival.party != victim);
     let takers: Vec<(&Rival, f64)> = others
         .filter(|rival| match (own.since, rival.since) {

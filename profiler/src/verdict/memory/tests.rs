@@ -290,6 +290,17 @@ fn who_has_left_was_not_robbed_by_who_came_after_it() {
 }
 
 #[test]
+fn who_begins_in_the_last_moment_of_a_window_was_not_robbed() {
+    let all = vec![
+        share(0, [42, 41, 604], 0.0),
+        share(1, [1, 0, 43], 0.06),
+        share(2, [72, 0, 0], 0.0),
+    ];
+    let judgement = judge(&window(vec![limit(None, Some("/docker"), 140, all)]));
+    assert_eq!(accused(&judgement), Vec::<&str>::new());
+}
+
+#[test]
 fn two_that_come_together_and_stream_alike_are_equals() {
     let all = vec![
         share(0, [47, 46, 1800], 0.3),

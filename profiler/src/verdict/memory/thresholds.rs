@@ -45,6 +45,9 @@ pub(super) const AMONG_TAKERS: f64 = 0.5;
 /// sweeps. Who was there before keeps most of it through a window, also while it is being robbed.
 pub(super) const CAME: f64 = 0.5;
 
+/// In bytes: who has less than this has nothing that it could lose. A program that runs at all holds more.
+pub(super) const HOLDS_LEAST: f64 = 2_097_152.0;
+
 /// Who took beyond its claim by less than this times what the victim took is its equal: two that
 /// stream side by side are never exactly equal.
 pub(super) const UNEQUAL: f64 = 1.5;
