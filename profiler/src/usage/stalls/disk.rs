@@ -1,7 +1,8 @@
 //! Waits for block devices, by device and party.
 //!
-//! A journal writes for all who changed something on its file system: what somebody waited for it is
-//! split over those by the blocks that they had it write in the window.
+//! A journal writes for all who changed something on its file system. Who syncs needs a commit of its
+//! own, whatever else is in it: what it waited for the journal is its own but for the blocks that others
+//! put into the commits that it waited for.
 
 use super::{Accounts, Wait};
 use dunnage_model::observation::{DiskOwner, DiskWindow, Owner};
@@ -21,6 +22,22 @@ struct Row {
     synced: Nanos,
     bytes: Bytes,
     requests: u64,
+}
+
+/// What a commit costs whatever is in it, in blocks: as much as a flush, which it ends with, counts for
+/// when a device's time is split (`FLUSH_WEIGHT` in `tables.h`).
+const COMMIT: f64 = 64.0;
+
+/// Commits that one sync waits for: the one that runs, and its own.
+const COMMITS_OF_A_SYNC: f64 = 2.0;
+
+/// What the journals on one device had to do.
+#[derive(Default)]
+struct Journal {
+    /// Calls of fsync.
+    syncs: u64,
+    /// Blocks and calls of fsync by party.
+    users: BTreeMap<usize, (u64, u64)>,
 }
 
 /// One row a device and party that had requests. `name` is the kernel's name of a device.
@@ -44,7 +61,7 @@ pub(super) fn rows(
         let party = accounts.of(owner.owner);
         let row = rows.entry((owner.device, party)).or_default();
         match journals.get(&owner.device) {
-            Some(blocks) => row.split(party, owner.journal, blocks),
+            Some(journal) => row.split(party, owner.journal, journal),
             None => row.wait.add(accounts.of(Owner::Kernel), owner.journal),
         }
     }
@@ -63,32 +80,46 @@ pub(super) fn rows(
         .collect()
 }
 
-/// By device, the blocks that each party had its journals write.
+/// The journals by device.
 fn journals(
     window: &DiskWindow,
     accounts: &mut Accounts<'_, '_, '_, '_>,
-) -> BTreeMap<(u32, u32), BTreeMap<usize, u64>> {
-    let mut journals: BTreeMap<_, BTreeMap<usize, u64>> = BTreeMap::new();
-    for owner in window.owners.iter().filter(|owner| owner.journalled > 0) {
-        let blocks = journals.entry(owner.device).or_default();
-        let sum = blocks.entry(accounts.of(owner.owner)).or_default();
-        *sum = sum.saturating_add(owner.journalled);
+) -> BTreeMap<(u32, u32), Journal> {
+    let mut journals: BTreeMap<_, Journal> = BTreeMap::new();
+    for owner in &window.owners {
+        if owner.journalled > 0 || owner.syncs > 0 {
+            let journal = journals.entry(owner.device).or_default();
+            journal.syncs += owner.syncs;
+            let user = journal.users.entry(accounts.of(owner.owner)).or_default();
+            user.0 += owner.journalled;
+            user.1 += owner.syncs;
+        }
     }
     journals
 }
 
 impl Row {
-    /// Splits what `party` waited for a journal over those who had it write so many blocks.
-    fn split(&mut self, party: usize, time: Nanos, blocks: &BTreeMap<usize, u64>) {
-        let all: f64 = blocks.values().map(|blocks| *blocks as f64).sum();
-        for (other, blocks) in blocks {
-            let part = Nanos::from_seconds(time.seconds() * *blocks as f64 / all);
+    /// Splits what `party` waited for a journal over those whose blocks were in its commits.
+    fn split(&mut self, party: usize, time: Nanos, journal: &Journal) {
+        let own = journal.users.get(&party).copied().unwrap_or_default();
+        let syncs = own.1.max(1) as f64;
+        // Of all commits it waited for so many; each sync makes one at most.
+        let met = (COMMITS_OF_A_SYNC * syncs / journal.syncs.max(1) as f64).min(1.0);
+        let weight = |(other, (blocks, _)): (&usize, &(u64, u64))| {
             if *other == party {
-                self.wait.own += part;
-                self.shared += part;
+                COMMIT * syncs + *blocks as f64
             } else {
-                self.wait.add(*other, part);
+                met * *blocks as f64
             }
+        };
+        let others = journal.users.iter().filter(|(other, _)| **other != party);
+        let mine = weight((&party, &own));
+        let all = mine + others.clone().map(weight).sum::<f64>();
+        let part = |weight: f64| Nanos::from_seconds(time.seconds() * weight / all);
+        self.wait.own += part(mine);
+        self.shared += part(mine);
+        for (other, used) in others {
+            self.wait.add(*other, part(weight((other, used))));
         }
     }
 

@@ -63,8 +63,12 @@ fn row<'w>(charged: &'w WindowUse, key: &str) -> &'w DiskStall {
 }
 
 #[test]
-fn a_journal_nobody_is_known_to_use_is_the_kernels() {
-    let charged = charged(vec![synced(WEB, 20, 80, 0)], Vec::new(), Vec::new());
+fn a_journal_that_nobody_is_known_to_use_is_the_kernels() {
+    let waits = DiskOwner {
+        syncs: 0,
+        ..synced(WEB, 20, 80, 0)
+    };
+    let charged = charged(vec![waits], Vec::new(), Vec::new());
     let blamed = &row(&charged, "/docker/web").blamed;
     assert_eq!((blamed.wait, blamed.own), (Nanos(100), Nanos(20)));
     let [(kernel, time)] = blamed.blame[..] else {
@@ -73,23 +77,44 @@ fn a_journal_nobody_is_known_to_use_is_the_kernels() {
     assert_eq!((key_of(&charged, kernel), time), ("kernel", Nanos(80)));
 }
 
+/// What `/docker/web` is told to have waited behind batch, of 80 ns for the journal.
+fn behind_batch(owners: Vec<DiskOwner>) -> u64 {
+    let charged = charged(owners, Vec::new(), Vec::new());
+    let blame = &row(&charged, "/docker/web").blamed.blame;
+    blame
+        .iter()
+        .map(|(party, time)| {
+            assert_eq!(key_of(&charged, *party), "/docker/batch");
+            time.0
+        })
+        .sum()
+}
+
 #[test]
-fn what_was_waited_for_a_journal_is_split_by_the_blocks_in_it() {
+fn a_sync_needs_a_commit_whoever_syncs_beside_it() {
+    let many = |owner| DiskOwner {
+        syncs: 100,
+        ..synced(owner, 20, 80, 100)
+    };
+    // Equals: 6,500 of their own, and 100 of the other's.
+    assert_eq!(behind_batch(vec![many(WEB), many(BATCH)]), 1);
+    // Somebody who syncs once meets two of the hundred commits of the other.
+    assert_eq!(behind_batch(vec![synced(WEB, 20, 80, 1), many(BATCH)]), 2);
+}
+
+#[test]
+fn what_others_put_into_a_commit_is_theirs() {
     let owners = vec![
-        synced(WEB, 20, 80, 1),
-        synced(WEB_CHILD, 0, 0, 1),
-        synced(BATCH, 0, 0, 6),
+        synced(WEB, 20, 80, 0),
+        DiskOwner {
+            syncs: 0,
+            ..synced(BATCH, 0, 0, 192)
+        },
     ];
+    assert_eq!(behind_batch(owners.clone()), 60);
     let charged = charged(owners, Vec::new(), Vec::new());
     let web = row(&charged, "/docker/web");
     assert_eq!((web.blamed.own, web.shared), (Nanos(40), Nanos(20)));
-    let [(batch, time)] = web.blamed.blame[..] else {
-        panic!("{web:?}")
-    };
-    assert_eq!(
-        (key_of(&charged, batch), time),
-        ("/docker/batch", Nanos(60))
-    );
     assert_eq!((web.blamed.wait, web.synced), (Nanos(100), Nanos(100)));
 }
 
