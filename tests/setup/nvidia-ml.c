@@ -1,5 +1,5 @@
-// A stand-in for libnvidia-ml.so.1 with two GPUs and no MIG: what nvidia-ctk asks for to list devices,
-// and nothing else. DRIVER_VERSION is given by whoever compiles it. Numbers and structures are those of NVML's public header.
+// A stand-in for libnvidia-ml.so.1 with two GPUs and no MIG: what nvidia-ctk and NVIDIA's device plugin
+// ask for to list devices, and nothing else. DRIVER_VERSION is given by whoever compiles it. Numbers and structures are those of NVML's public header.
 #include <stdio.h>
 #include <string.h>
 
@@ -63,6 +63,24 @@ int nvmlDeviceGetPciInfo_v3(const struct gpu *gpu, pci_info *info) {
     info->id = 0x20b010de;
     snprintf(info->legacy, sizeof info->legacy, "0000:%02x:00.0", gpu->bus);
     snprintf(info->address, sizeof info->address, "00000000:%02x:00.0", gpu->bus);
+    return SUCCESS;
+}
+
+typedef struct {
+    unsigned long long total, free, used;
+} memory;
+
+int nvmlDeviceGetMemoryInfo(const struct gpu *gpu, memory *info) {
+    (void)gpu;
+    info->total = info->free = 80ULL << 30;
+    info->used = 0;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetCudaComputeCapability(const struct gpu *gpu, int *major, int *minor) {
+    (void)gpu;
+    *major = 8;
+    *minor = 0;
     return SUCCESS;
 }
 

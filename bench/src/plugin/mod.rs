@@ -18,11 +18,17 @@ use std::time::{Duration, Instant};
 /// How long a plugin is waited for: some come back by a timer of seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is promised of Dunnage's: milliseconds, MiB, milliseconds, milliseconds.
+/// What is promised of Dunnage's, in milliseconds and MiB.
 const FIRST_LIST: f64 = 10.0;
 const BACK: f64 = 25.0;
 const RESIDENT: f64 = 8.0;
 const ALLOCATE: f64 = 0.3;
+
+/// Start and memory grow with the devices, and are promised up to this number.
+const PROMISED_UP_TO: usize = 64;
+
+const START: &str = "exec to first list";
+const MEMORY: &str = "resident";
 
 /// What is measured.
 pub(crate) struct Options {
@@ -156,7 +162,7 @@ fn tell(table: &mut Table, count: usize, contenders: &[&Contender], seen: &[Resu
         ("exec to registered", "ms", None, |seen| {
             middle(&seen.registered)
         }),
-        ("exec to first list", "ms", Some(FIRST_LIST), |seen| {
+        (START, "ms", Some(FIRST_LIST), |seen| {
             middle(&seen.first_list)
         }),
         (
@@ -168,9 +174,7 @@ fn tell(table: &mut Table, count: usize, contenders: &[&Contender], seen: &[Resu
         ("the same, 99th percentile", "ms", Some(BACK), |seen| {
             late(&seen.back)
         }),
-        ("resident", "MiB", Some(RESIDENT), |seen| {
-            middle(&seen.resident)
-        }),
+        (MEMORY, "MiB", Some(RESIDENT), |seen| middle(&seen.resident)),
         ("resident at most", "MiB", None, |seen| middle(&seen.most)),
         ("Allocate", "ms", None, |seen| middle(&seen.allocate)),
         ("Allocate, 99th percentile", "ms", Some(ALLOCATE), |seen| {
@@ -191,6 +195,7 @@ fn tell(table: &mut Table, count: usize, contenders: &[&Contender], seen: &[Resu
                 continue;
             };
             let our_value = ours.and_then(of).map(|(value, _)| value);
+            let grows = *what == START || *what == MEMORY;
             let ratio = match our_value {
                 Some(own) if !contender.is_ours() && own > 0.0 => {
                     format!("{:.1} times ours; ", value / own)
@@ -201,7 +206,7 @@ fn tell(table: &mut Table, count: usize, contenders: &[&Contender], seen: &[Resu
                 format!("{}, {count} devices: {what}", contender.name),
                 value,
                 unit,
-                promised.filter(|_| contender.is_ours()),
+                promised.filter(|_| contender.is_ours() && (!grows || count <= PROMISED_UP_TO)),
                 format!("{ratio}{note}"),
             );
         }
@@ -214,12 +219,7 @@ fn tell(table: &mut Table, count: usize, contenders: &[&Contender], seen: &[Resu
 }
 
 fn middle(values: &[f64]) -> Option<(f64, String)> {
-    (!values.is_empty()).then(|| {
-        (
-            median(values),
-            format!("of {}, {}", values.len(), spread(values)),
-        )
-    })
+    (!values.is_empty()).then(|| (median(values), spread(values)))
 }
 
 /// The 99th percentile: of fewer than 100 values the largest.

@@ -39,11 +39,30 @@ struct Candidate<'a> {
 /// What makes devices belong together, and what speaks against one.
 #[derive(Clone, Debug, Default)]
 pub struct Ties {
-    /// Worth of a pair, by the ids of the inventory, the smaller one first; absent is 0. They change
-    /// with the inventory alone, the noise with every window.
-    pairs: Arc<BTreeMap<(String, String), u32>>,
+    /// They change with the inventory alone, the noise with every window.
+    places: Arc<Places>,
     /// What speaks against a device: the noise that verdicts found there.
     noise: BTreeMap<String, f64>,
+}
+
+/// Where devices are. What two of them are worth together is computed when it is asked for: a table of
+/// all pairs of a thousand virtual functions would be larger than the rest of the program.
+#[derive(Clone, Debug, Default)]
+struct Places {
+    /// By the ids of the inventory.
+    index: BTreeMap<String, usize>,
+    places: Vec<Place>,
+    /// Worth of links between two devices, the smaller index first.
+    links: BTreeMap<(usize, usize), u32>,
+}
+
+/// Where one device is; what is absent is near nothing.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    /// The bridges at both ends of its path.
+    switch: Option<String>,
+    root: Option<String>,
+    numa_node: Option<u32>,
 }
 
 /// Worth of what joins two devices: one link more outweighs any switch, a switch any NUMA node.
@@ -51,44 +70,72 @@ const LINK: u32 = 1000;
 const SAME_SWITCH: u32 = 100;
 const SAME_NUMA_NODE: u32 = 10;
 
+impl Places {
+    /// The index of a device, which is nowhere yet where it was not known.
+    fn enter(&mut self, id: &str) -> usize {
+        if let Some(at) = self.index.get(id) {
+            return *at;
+        }
+        let at = self.places.len();
+        self.index.insert(id.to_owned(), at);
+        self.places.push(Place::default());
+        at
+    }
+
+    fn link(&mut self, a: &str, b: &str, worth: u32) {
+        let (a, b) = (self.enter(a), self.enter(b));
+        let there = self.links.entry((a.min(b), a.max(b))).or_default();
+        *there = worth.max(*there);
+    }
+
+    fn pair(&self, a: usize, b: usize) -> u32 {
+        let (Some(one), Some(other)) = (self.places.get(a), self.places.get(b)) else {
+            return 0;
+        };
+        let mut worth = self
+            .links
+            .get(&(a.min(b), a.max(b)))
+            .copied()
+            .unwrap_or_default();
+        if one.switch.is_some() && one.switch == other.switch {
+            worth += SAME_SWITCH;
+        } else if one.root.is_some() && one.root == other.root {
+            worth += SAME_SWITCH / 2;
+        }
+        if one.numa_node.is_some() && one.numa_node == other.numa_node {
+            worth += SAME_NUMA_NODE;
+        }
+        worth
+    }
+}
+
 impl Ties {
     /// What the inventory tells.
     #[must_use]
     pub fn of(inventory: &Inventory) -> Ties {
-        let mut pairs = BTreeMap::new();
-        for (at, one) in inventory.devices.iter().enumerate() {
-            for other in inventory.devices.iter().skip(at + 1) {
-                let links: u32 = one
-                    .peers
-                    .iter()
-                    .filter(|peer| peer.id == other.id && peer.over != "pcie")
-                    .map(|peer| peer.links.clamp(1, 32))
-                    .sum();
-                let near = |a: Option<&String>, b: Option<&String>| a.is_some() && a == b;
-                let path = |device: &'_ dunnage_inventory::Device, last: bool| {
-                    let path = &device.pci.as_ref()?.path;
-                    if last {
-                        path.last().cloned()
-                    } else {
-                        path.first().cloned()
-                    }
+        let mut places = Places::default();
+        for device in &inventory.devices {
+            let path = device.pci.as_ref().map(|pci| &pci.path);
+            let at = places.enter(&device.id);
+            if let Some(place) = places.places.get_mut(at) {
+                *place = Place {
+                    switch: path.and_then(|path| path.last().cloned()),
+                    root: path.and_then(|path| path.first().cloned()),
+                    numa_node: device.numa_node,
                 };
-                let mut worth = links * LINK;
-                if near(path(one, true).as_ref(), path(other, true).as_ref()) {
-                    worth += SAME_SWITCH;
-                } else if near(path(one, false).as_ref(), path(other, false).as_ref()) {
-                    worth += SAME_SWITCH / 2;
-                }
-                if one.numa_node.is_some() && one.numa_node == other.numa_node {
-                    worth += SAME_NUMA_NODE;
-                }
-                if worth > 0 {
-                    pairs.insert(ordered(&one.id, &other.id), worth);
-                }
+            }
+        }
+        for device in &inventory.devices {
+            let mut links: BTreeMap<&str, u32> = BTreeMap::new();
+            for peer in device.peers.iter().filter(|peer| peer.over != "pcie") {
+                *links.entry(&peer.id).or_default() += peer.links.clamp(1, 32);
+            }
+            for (other, count) in links {
+                places.link(&device.id, other, count * LINK);
             }
         }
         Ties {
-            pairs: Arc::new(pairs),
+            places: Arc::new(places),
             noise: BTreeMap::new(),
         }
     }
@@ -98,21 +145,9 @@ impl Ties {
     #[must_use]
     pub fn with_noise(&self, noise: BTreeMap<String, f64>) -> Ties {
         Ties {
-            pairs: Arc::clone(&self.pairs),
+            places: Arc::clone(&self.places),
             noise,
         }
-    }
-
-    fn pair(&self, a: &str, b: &str) -> u32 {
-        self.pairs.get(&ordered(a, b)).copied().unwrap_or(0)
-    }
-}
-
-fn ordered(a: &str, b: &str) -> (String, String) {
-    if a <= b {
-        (a.to_owned(), b.to_owned())
-    } else {
-        (b.to_owned(), a.to_owned())
     }
 }
 
@@ -184,13 +219,15 @@ impl Matrix {
     fn new(candidates: &[Candidate<'_>], ties: &Ties, spread: Spread) -> Matrix {
         let count = candidates.len();
         let mut pairs = Vec::with_capacity(count * count);
-        for a in candidates {
-            pairs.extend(candidates.iter().map(|b| {
-                if a.device == b.device {
-                    0
-                } else {
-                    ties.pair(a.device, b.device)
-                }
+        let places = &ties.places;
+        let at: Vec<Option<usize>> = candidates
+            .iter()
+            .map(|one| places.index.get(one.device).copied())
+            .collect();
+        for a in &at {
+            pairs.extend(at.iter().map(|b| match (a, b) {
+                (Some(a), Some(b)) if a != b => places.pair(*a, *b),
+                _ => 0,
             }));
         }
         let own = |one: &Candidate<'_>| Worth {
@@ -411,7 +448,7 @@ mod tests {
     fn ties(pairs: &[(&str, &str, u32)]) -> Ties {
         let mut ties = Ties::default();
         for (a, b, worth) in pairs {
-            Arc::make_mut(&mut ties.pairs).insert(ordered(a, b), *worth);
+            Arc::make_mut(&mut ties.places).link(a, b, *worth);
         }
         ties
     }
@@ -425,6 +462,42 @@ mod tests {
         assert_eq!(two, ids(&["b", "d"]));
         let with_a = preferred(&all, &free, &ids(&["a"]), 2, Spread::Packed, &ties);
         assert_eq!(with_a, ids(&["a", "b"]));
+    }
+
+    #[test]
+    fn nearness_is_told_by_the_inventory() {
+        use dunnage_inventory::{Device, Kind, PciPlace, Peer};
+        let device = |id: &str, path: &[&str], numa_node: Option<u32>| {
+            let mut device = Device::new(id, "rules", Kind::Gpu, "acme");
+            device.numa_node = numa_node;
+            device.pci = Some(PciPlace {
+                path: path.iter().map(|part| (*part).to_owned()).collect(),
+                ..PciPlace::default()
+            });
+            device
+        };
+        let mut linked = device("a", &["r1", "s1"], Some(0));
+        linked.peers.push(Peer {
+            id: "c".to_owned(),
+            over: "nvlink",
+            links: 2,
+        });
+        let inventory = Inventory {
+            devices: vec![
+                linked,
+                device("b", &["r1", "s1"], Some(0)),
+                device("c", &["r1", "s2"], Some(1)),
+                device("d", &[], None),
+                device("e", &[], None),
+            ],
+            gaps: Vec::new(),
+        };
+        let places = Ties::of(&inventory).places;
+        let pair = |a: &str, b: &str| places.pair(places.index[a], places.index[b]);
+        assert_eq!(pair("a", "b"), SAME_SWITCH + SAME_NUMA_NODE);
+        assert_eq!(pair("a", "c"), 2 * LINK + SAME_SWITCH / 2);
+        assert_eq!(pair("c", "a"), pair("a", "c"));
+        assert_eq!(pair("d", "e"), 0, "what is nowhere is near nothing");
     }
 
     #[test]
@@ -472,7 +545,7 @@ mod tests {
         for (at, a) in names.iter().enumerate() {
             for b in names.iter().skip(at + 1) {
                 let worth = *worth.next().unwrap();
-                Arc::make_mut(&mut ties.pairs).insert(ordered(a, b), worth);
+                Arc::make_mut(&mut ties.places).link(a, b, worth);
             }
         }
         let all = slots(&names.iter().map(String::as_str).collect::<Vec<_>>());
@@ -486,7 +559,7 @@ mod tests {
         for (at, a) in names.iter().enumerate() {
             for (other, b) in names.iter().enumerate().skip(at + 1) {
                 if at % 8 == other % 8 {
-                    Arc::make_mut(&mut ties.pairs).insert(ordered(a, b), LINK);
+                    Arc::make_mut(&mut ties.places).link(a, b, LINK);
                 }
             }
         }
@@ -526,10 +599,12 @@ mod tests {
         ) {
             let (all, names, ties) = many(&pairs, count);
             let size = size.min(count);
+            let places = &ties.places;
+            let pair = |a: &String, b: &String| places.pair(places.index[a], places.index[b]);
             let worth = |set: &[&String]| -> u64 {
                 let mut sum = 0;
                 for (at, a) in set.iter().enumerate() {
-                    sum += set[at + 1..].iter().map(|b| u64::from(ties.pair(a, b))).sum::<u64>();
+                    sum += set[at + 1..].iter().map(|b| u64::from(pair(a, b))).sum::<u64>();
                 }
                 sum
             };
