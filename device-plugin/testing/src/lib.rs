@@ -10,6 +10,7 @@ use dunnage_device_plugin::plugin::api::{
     ListAndWatchResponse, RegisterRequest, path,
 };
 use dunnage_device_plugin::plugin::kubelet::KUBELET;
+use dunnage_device_plugin::plugin::serve::with_one_authority;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -209,8 +210,13 @@ async fn accept(listener: UnixListener, folder: PathBuf, known: Arc<watch::Sende
             }
         });
         connections.spawn(async move {
+            // Plugins in Go send the path of the socket as authority, which a kubelet in Go takes.
+            let (stream, rewriting) = with_one_authority(stream);
             let server = http2::Builder::new(TokioExecutor::new());
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            tokio::select! {
+                _ = server.serve_connection(TokioIo::new(stream), service) => {}
+                Err(_) = rewriting => {}
+            }
         });
     }
 }

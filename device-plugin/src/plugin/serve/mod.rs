@@ -14,6 +14,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{DuplexStream, Join};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
@@ -85,20 +87,31 @@ async fn accept(listener: UnixListener, plugin: Arc<dyn Plugin>, mut ended: ones
 }
 
 async fn serve(stream: UnixStream, plugin: Arc<dyn Plugin>) {
-    let (from_client, to_client) = stream.into_split();
-    let (requests, feed) = tokio::io::duplex(PIPE_BYTES);
-    let rewriting = authority::copy(from_client, feed);
     let service = hyper::service::service_fn(move |request| {
         let plugin = Arc::clone(&plugin);
         async move { Ok::<_, std::convert::Infallible>(calls::answer(&*plugin, request).await) }
     });
-    let io = TokioIo::new(tokio::io::join(requests, to_client));
+    let (stream, rewriting) = with_one_authority(stream);
     let connection = http2::Builder::new(TokioExecutor::new())
         .max_concurrent_streams(64)
-        .serve_connection(io, service);
+        .serve_connection(TokioIo::new(stream), service);
     // Whatever ends first ends the other: a client that is gone, or one that breaks the protocol.
     tokio::select! {
         _ = connection => {}
         Err(_) = rewriting => {}
     }
+}
+
+/// A client's connection as an HTTP/2 server takes it, whatever the client sends for its authority, and
+/// the work that must go on as long as the connection does.
+pub fn with_one_authority(
+    stream: UnixStream,
+) -> (
+    Join<DuplexStream, OwnedWriteHalf>,
+    impl Future<Output = io::Result<()>> + Send,
+) {
+    let (from_client, to_client) = stream.into_split();
+    let (requests, feed) = tokio::io::duplex(PIPE_BYTES);
+    let rewriting = authority::copy(from_client, feed);
+    (tokio::io::join(requests, to_client), rewriting)
 }
