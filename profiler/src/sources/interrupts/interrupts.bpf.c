@@ -18,8 +18,10 @@
  * average.
  */
 #include "../ebpf.h"
+#include "../address.h"
 #include "../owner.h"
 #include "../packet.h"
+#include "../bio.h"
 #include "current.h"
 #include "tables.h"
 #include "whose.h"
@@ -54,7 +56,7 @@ INLINE u32 index_of(u64 key, const struct name *name)
 
 /* Finds the cell of `key` in a table of `mask` + 1 cells, or gives it one. Both hold the CPU in the key,
  * so that no two CPUs write one cell. */
-INLINE struct cell *cell_of(void *table, u32 mask, u64 key)
+INLINE struct cell *cell_of(void *table, u32 mask, u64 key, u64 *place)
 {
     u32 start = (u32)((key * 0x9E3779B97F4A7C15ULL) >> 32);
     for (u32 i = 0; i < 8; i++) {
@@ -65,8 +67,10 @@ INLINE struct cell *cell_of(void *table, u32 mask, u64 key)
         u64 seen = *(volatile u64 *)&cell->key;
         if (seen == 0)
             seen = __sync_val_compare_and_swap(&cell->key, 0, key);
-        if (seen == 0 || seen == key)
+        if (seen == 0 || seen == key) {
+            *place = at;
             return cell;
+        }
     }
     return 0;
 }
@@ -74,7 +78,8 @@ INLINE struct cell *cell_of(void *table, u32 mask, u64 key)
 /* Time of the kernel thread that runs on this CPU was for `owner`. */
 INLINE void add_work(struct cpu *cpu, u32 id, u32 owner, u64 time)
 {
-    struct cell *cell = cell_of(&worked, WORKED - 1, (u64)owner << 32 | id);
+    u64 place = 0;
+    struct cell *cell = cell_of(&worked, WORKED - 1, (u64)owner << 32 | id, &place);
     /* A softirq may come between. */
     if (cell)
         __sync_fetch_and_add(&cell->time, time);
@@ -82,24 +87,36 @@ INLINE void add_work(struct cpu *cpu, u32 id, u32 owner, u64 time)
         cpu->lost++;
 }
 
-/* Whose task runs now. The answer is kept until another task, or the same in another cgroup, runs. */
-INLINE u32 victim_of(struct cpu *cpu)
+/* Whether the owner of the task that runs now is known: it is the one that was asked for last, in the
+ * same cgroup and running the same command. Nobody's is the idle task. */
+INLINE int is_known(struct cpu *cpu, struct task_struct *task, u32 *victim)
 {
-    struct task_struct *task = bpf_get_current_task_btf();
     u32 pid = task->pid;
-    if (!pid)
-        return IDLE;
-    u64 set = (u64)task->cgroups, space = (u64)task->mm;
-    if (cpu->victim_pid == pid && cpu->victim_set == set && cpu->victim_space == space)
-        return cpu->victim;
+    *victim = pid ? cpu->victim : IDLE;
+    return !pid || (cpu->victim_pid == pid && cpu->victim_set == (u64)task->cgroups &&
+                    cpu->victim_space == (u64)task->mm);
+}
+
+/* Whose task runs now, with its key in `victim_key` unless that is nobody. */
+INLINE u32 victim_of(struct cpu *cpu, struct task_struct *task)
+{
+    u32 victim;
+    if (is_known(cpu, task, &victim))
+        return victim;
     struct name name = {};
     u64 key = key_of_task(task, &name);
-    u32 victim = index_of(key, &name);
-    cpu->victim_pid = pid;
-    cpu->victim_set = set;
-    cpu->victim_space = space;
+    victim = index_of(key, &name);
+    cpu->victim_pid = task->pid;
+    cpu->victim_set = (u64)task->cgroups;
+    cpu->victim_space = (u64)task->mm;
     cpu->victim = victim;
+    cpu->victim_key = key;
     return victim;
+}
+
+INLINE u64 cell_key(u32 id, u32 kind, u32 victim, u32 owner)
+{
+    return CELL_USED | (u64)(id & 0x1fff) << 50 | (u64)kind << 48 | (u64)victim << 24 | owner;
 }
 
 /* The context took `time` from the running task, for `owner`. */
@@ -108,13 +125,17 @@ GLOBAL int charge(u32 id, u32 kind, u32 owner, u64 time)
     struct cpu *cpu = bpf_map_lookup_elem(&cpus, &id);
     if (!cpu || !time)
         return 0;
-    u32 victim = victim_of(cpu);
-    u64 key = CELL_USED | (u64)(id & 0x1fff) << 50 | (u64)kind << 48 | (u64)victim << 24 | owner;
-    struct cell *cell = cell_of(&taken, taken_mask, key);
-    if (cell)
+    u32 victim = victim_of(cpu, bpf_get_current_task_btf());
+    struct context *context = kind == IRQ ? &cpu->irq : &cpu->softirq;
+    u64 key = cell_key(id, kind, victim, owner), place = 0;
+    struct cell *cell = cell_of(&taken, taken_mask, key, &place);
+    if (cell) {
         cell->time += time;
-    else
+        context->cell_key = key;
+        context->cell = place;
+    } else {
         cpu->lost++;
+    }
     if (victim == KERNEL) {
         cpu->from_threads += time;
         if (owner >= RESERVED)
@@ -123,14 +144,30 @@ GLOBAL int charge(u32 id, u32 kind, u32 owner, u64 time)
     return 0;
 }
 
+/* The same, by the shortest way where it is as it was the last time. */
+INLINE void charge_again(struct cpu *cpu, u32 id, struct context *context, u32 owner, u64 time)
+{
+    u32 victim, kind = context->kind;
+    if (is_known(cpu, bpf_get_current_task_btf(), &victim) && victim != KERNEL &&
+        context->cell_key == cell_key(id, kind, victim, owner)) {
+        u32 place = context->cell;
+        struct cell *cell = bpf_map_lookup_elem(&taken, &place);
+        if (cell) {
+            cell->time += time;
+            return;
+        }
+    }
+    charge(id, kind, owner, time);
+}
+
 /* Ends the span that began with the last change of owner. */
-INLINE void end_span(u32 id, struct context *context, u64 now)
+INLINE void end_span(struct cpu *cpu, u32 id, struct context *context, u64 now)
 {
     u64 time = now > context->began ? now - context->began : 0;
     if (context->owner == NAMELESS)
         context->nameless_time += time;
     else
-        charge(id, context->kind, context->owner == NOBODY ? KERNEL : context->owner, time);
+        charge_again(cpu, id, context, context->owner == NOBODY ? KERNEL : context->owner, time);
     context->began = now;
 }
 
@@ -143,16 +180,16 @@ INLINE void begin(struct context *context, u32 kind)
     context->nameless_time = 0;
 }
 
-INLINE void end(u32 id, struct context *context, u64 now)
+INLINE void end(struct cpu *cpu, u32 id, struct context *context, u64 now)
 {
-    end_span(id, context, now);
+    end_span(cpu, id, context, now);
     if (UNLIKELY(context->nameless_time != 0))
         charge(id, context->kind, KERNEL, context->nameless_time);
     context->began = 0;
 }
 
 /* The context works for `owner` from now on; NAMELESS is a packet of which nothing is known yet. */
-INLINE void works_for(u32 id, struct context *context, u32 owner)
+INLINE void works_for(struct cpu *cpu, u32 id, struct context *context, u32 owner)
 {
     if (owner == NAMELESS)
         context->nameless++;
@@ -160,7 +197,7 @@ INLINE void works_for(u32 id, struct context *context, u32 owner)
     if (context->owner == NOBODY)
         context->owner = owner;
     if (context->owner != owner) {
-        end_span(id, context, bpf_ktime_get_ns());
+        end_span(cpu, id, context, bpf_ktime_get_ns());
         context->owner = owner;
     }
     if (owner != NAMELESS && UNLIKELY(context->nameless != 0)) {
@@ -218,7 +255,7 @@ int on_irq_exit(u64 *ctx)
     if (!cpu || !cpu->irq.began)
         return 0;
     u64 now = bpf_ktime_get_ns();
-    end(id, &cpu->irq, now);
+    end(cpu, id, &cpu->irq, now);
     if (cpu->softirq.began)
         cpu->softirq.began += now - cpu->irq_entered;
     return 0;
@@ -247,26 +284,37 @@ int on_softirq_exit(u64 *ctx)
     u64 now = bpf_ktime_get_ns();
     if (cpu->softirq.kind == NETWORK) {
         /* One that handled no packet hands them to another CPU, or frees what was sent. */
-        if (cpu->softirq.owner == NOBODY && cpu->sender)
-            cpu->softirq.owner = index_of(cpu->sender, 0);
-        cpu->sender = 0;
+        if (cpu->softirq.owner == NOBODY && cpu->sent)
+            cpu->softirq.owner = cpu->sender_owner;
+        cpu->sent = 0;
     }
-    end(id, &cpu->softirq, now);
+    end(cpu, id, &cpu->softirq, now);
     return 0;
 }
 
-/* A packet is handled. In a softirq the time is its owner's from now on; a thread that polls a device
- * has worked for it until now. */
-INLINE void handles_packet(struct cpu *cpu, u32 id, u64 key)
+/* A packet of `owner` is handled. In a softirq the time is its owner's from now on; a thread that polls a
+ * device has worked for it until now. */
+INLINE void handles_packet(struct cpu *cpu, u32 id, u32 owner)
 {
     struct context *context = context_of(cpu);
     if (context) {
-        works_for(id, context, key ? index_of(key, 0) : NAMELESS);
+        works_for(cpu, id, context, owner);
         return;
     }
     struct task_struct *task = bpf_get_current_task_btf();
-    if (key && task->flags & PF_KTHREAD)
-        mark_worker(cpu, id, task, index_of(key, 0));
+    if (owner != NAMELESS && task->flags & PF_KTHREAD)
+        mark_worker(cpu, id, task, owner);
+}
+
+INLINE u32 owner_of_key(u64 key)
+{
+    return key ? index_of(key, 0) : NAMELESS;
+}
+
+INLINE struct known *loopback_packet(u64 packet)
+{
+    u32 at = packet >> 6 & (PACKETS - 1);
+    return bpf_map_lookup_elem(&packets, &at);
 }
 
 /* A packet is received: its socket is known if it comes from this host, else its namespace may be. */
@@ -281,23 +329,34 @@ int on_receive(u64 *ctx)
     u64 key = key_of_packet(packet);
     if (!key || key == KEY_KERNEL) {
         struct net_device *device = packet->dev;
-        u32 space = device->nd_net.net->ns.inum;
-        if (space != host_space) {
-            u32 at = space & (SPACES - 1);
-            struct known *known = bpf_map_lookup_elem(&spaces, &at);
-            if (known && known->what == space)
-                key = known->key;
-        } else if (device->flags & IFF_LOOPBACK) {
-            u32 at = (u64)packet >> 6 & (PACKETS - 1);
-            struct known *known = bpf_map_lookup_elem(&packets, &at);
-            if (known && known->what == (u64)packet) {
-                key = known->key;
+        if (device->flags & IFF_LOOPBACK) {
+            u64 number = number_of(packet);
+            struct known *known = loopback_packet(number);
+            if (known && known->what == number) {
                 known->what = 0;
+                handles_packet(cpu, id, known->whose);
+                return 0;
             }
+        } else {
+            u32 space = device->nd_net.net->ns.inum;
+            u32 at = space & (SPACES - 1);
+            struct known *known = space == host_space ? 0 : bpf_map_lookup_elem(&spaces, &at);
+            if (known && known->what == space)
+                key = known->whose;
         }
     }
-    handles_packet(cpu, id, key);
+    handles_packet(cpu, id, owner_of_key(key));
     return 0;
+}
+
+/* Who sends: the index of its key, which is looked for where it is another than the last one. */
+INLINE u32 sender_of(struct cpu *cpu, u64 key)
+{
+    if (cpu->sender_key != key || !key) {
+        cpu->sender_owner = owner_of_key(key);
+        cpu->sender_key = key;
+    }
+    return cpu->sender_owner;
 }
 
 /* A packet is sent. What the sender's namespace, or the packet on its way through loopback, will not
@@ -313,36 +372,32 @@ int on_send(u64 *ctx)
         return 0;
     struct context *context = context_of(cpu);
     u64 key = key_of_packet(packet);
-    u32 space = device->nd_net.net->ns.inum;
-    int loopback = space == host_space && device->flags & IFF_LOOPBACK;
-    if (!context) {
-        if (!key || key == KEY_KERNEL) {
-            struct task_struct *task = bpf_get_current_task_btf();
-            struct name name = {};
-            if (!(task->flags & PF_KTHREAD))
-                key = key_of_task(task, &name);
-            if (key & KEY_ROOT_COMMAND)
-                index_of(key, &name);
-        }
-        cpu->sender = key;
+    if (!context && (!key || key == KEY_KERNEL)) {
+        struct task_struct *task = bpf_get_current_task_btf();
+        if (!(task->flags & PF_KTHREAD) && victim_of(cpu, task) != IDLE)
+            key = cpu->victim_key;
     }
-    if (key && key != KEY_KERNEL && space != host_space) {
-        u32 at = space & (SPACES - 1);
-        struct known *known = bpf_map_lookup_elem(&spaces, &at);
-        if (known && (known->what != space || known->key != key)) {
-            known->what = space;
-            known->key = key;
-        }
-    } else if (loopback) {
-        u32 at = (u64)packet >> 6 & (PACKETS - 1);
-        struct known *known = bpf_map_lookup_elem(&packets, &at);
+    u32 owner = sender_of(cpu, key);
+    if (!context)
+        cpu->sent = key != 0;
+    if (device->flags & IFF_LOOPBACK) {
+        u64 number = number_of(packet);
+        struct known *known = loopback_packet(number);
         if (known) {
-            known->what = (u64)packet;
-            known->key = key;
+            known->what = number;
+            known->whose = owner;
+        }
+    } else if (key && key != KEY_KERNEL) {
+        u32 space = device->nd_net.net->ns.inum;
+        u32 at = space & (SPACES - 1);
+        struct known *known = space == host_space ? 0 : bpf_map_lookup_elem(&spaces, &at);
+        if (known && (known->what != space || known->whose != key)) {
+            known->what = space;
+            known->whose = key;
         }
     }
     if (context && key)
-        works_for(id, context, index_of(key, 0));
+        works_for(cpu, id, context, owner);
     return 0;
 }
 
@@ -355,8 +410,8 @@ int on_complete(u64 *ctx)
     struct context *context = cpu ? context_of(cpu) : 0;
     if (!context)
         return 0;
-    u64 key = key_of_bio(request->bio);
-    works_for(id, context, key ? index_of(key, 0) : KERNEL);
+    u64 key = key_of_bio(request->bio, &cpu->completed);
+    works_for(cpu, id, context, key ? index_of(key, 0) : KERNEL);
     return 0;
 }
 
@@ -372,7 +427,7 @@ int on_queue(u64 *ctx)
     struct cpu *cpu = bpf_map_lookup_elem(&cpus, &id);
     if (!cpu || context_of(cpu))
         return 0;
-    u64 key = key_of_bio(bio);
+    u64 key = key_of_bio(bio, &cpu->queued);
     mark_worker(cpu, id, task, key ? index_of(key, 0) : KERNEL);
     return 0;
 }

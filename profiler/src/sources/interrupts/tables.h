@@ -38,9 +38,12 @@ struct context {
     u32 owner;
     u64 nameless_time; /* of packets without a name, */
     u64 nameless;      /* and how many they were */
+    /* The cell of time taken that was added to last; one task is interrupted many times for one owner. */
+    u64 cell_key;
+    u64 cell;
 };
 
-/* One element a CPU, two cache lines. */
+/* One element a CPU, four cache lines. */
 struct cpu {
     struct context softirq;
     struct context irq;
@@ -52,8 +55,13 @@ struct cpu {
     u32 victim;
     u64 victim_set;
     u64 victim_space;
-    u64 sender; /* key of who sent the last packet since the last softirq of the network */
-    u64 reserved;
+    u64 victim_key;
+    u64 sent;         /* whether a packet was sent since the last softirq of the network, */
+    u64 sender_key;   /* and who sent the last one: */
+    u64 sender_owner; /* the index of its key */
+    struct charged completed; /* of block requests that ended, */
+    struct charged queued;    /* and that workers sent: the one comes while the other is looked at */
+    u64 reserved[4];
 };
 
 struct cell {
@@ -68,10 +76,10 @@ struct worker {
     u64 interrupted; /* and its CPU's `from_threads`, at the last mark */
 };
 
-/* Whose a network namespace is, or a packet on loopback. */
+/* Whose a network namespace is: its key; or a packet on loopback: the index of its key. */
 struct known {
     u64 what;
-    u64 key;
+    u64 whose;
 };
 
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct cpu); } cpus SEC(".maps");

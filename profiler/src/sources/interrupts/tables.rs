@@ -26,8 +26,8 @@ pub(super) const RESERVED: u32 = 4;
 
 /// `struct cpu`.
 pub(super) mod cpu {
-    pub(crate) const LOST: usize = 10;
-    pub(crate) const WORDS: usize = 16;
+    pub(crate) const LOST: usize = 14;
+    pub(crate) const WORDS: usize = 32;
 }
 
 /// What the key of a cell of time taken says.

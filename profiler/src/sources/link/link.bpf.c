@@ -15,6 +15,7 @@
  * forwarded), and where it is offered to the queue (a shaper may cut it up and free it).
  */
 #include "../ebpf.h"
+#include "../address.h"
 #include "../owner.h"
 #include "../packet.h"
 #include "tables.h"
@@ -67,17 +68,6 @@ struct net_device {
 INLINE u32 hash_of(u64 value)
 {
     return (u32)(value * 0x9E3779B97F4A7C15ULL >> 32);
-}
-
-/* A number that stands for an address. The verifier allows no arithmetic on pointers into the kernel
- * but the difference of two. */
-volatile const u64 origin = 0;
-
-INLINE u64 number_of(const void *address)
-{
-    u64 number = (u64)address - (u64)&origin;
-    APART(number);
-    return number;
 }
 
 INLINE struct offered *offer(u32 which)
