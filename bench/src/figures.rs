@@ -137,3 +137,31 @@ pub(crate) fn spread(values: &[f64]) -> String {
     let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     format!("{low:.3} to {high:.3} over {} rounds", values.len())
 }
+
+/// Where the median lies with a confidence of 95 %: between two of the values, whatever their
+/// distribution is (the sign test turned around, by the normal approximation).
+pub(crate) fn interval(values: &[f64]) -> (f64, f64) {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let count = sorted.len() as f64;
+    let most = (count - 1.96 * count.sqrt()) / 2.0;
+    let places = 1..=u32::try_from(sorted.len()).unwrap_or(u32::MAX);
+    let outside = places.take_while(|place| f64::from(*place) <= most).count();
+    let at = |place: usize| sorted.get(place).copied().unwrap_or(0.0);
+    (at(outside), at(sorted.len().saturating_sub(outside + 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_lies_between_values_that_many_lie_outside_of() {
+        let values: Vec<f64> = (0..40).rev().map(f64::from).collect();
+        assert_eq!(median(&values), 19.5);
+        // Binomial tables: between the 14th and the 27th of 40 with 96 %.
+        assert_eq!(interval(&values), (13.0, 26.0));
+        assert_eq!(interval(&[3.0, 1.0, 2.0]), (1.0, 3.0));
+        assert_eq!(interval(&[]), (0.0, 0.0));
+    }
+}

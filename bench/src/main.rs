@@ -75,11 +75,11 @@ enum What {
     },
     /// The eBPF part of every source, alone and together, under a load that switches, reads, writes, sends
     Sources {
-        /// Interleaved rounds of: nothing, each source, all
-        #[arg(long, default_value_t = 8)]
-        rounds: u32,
-        /// Operations of each of the load's two pairs in a round
-        #[arg(long, default_value_t = 12_000)]
+        /// Pairs of runs without and with all sources
+        #[arg(long, default_value_t = 40)]
+        pairs: u32,
+        /// Operations of each of the load's two pairs of threads in a run
+        #[arg(long, default_value_t = 6_000)]
         operations: u64,
         /// A folder on a disk for the load's files [default: that of temporary files]
         #[arg(long)]
@@ -153,8 +153,6 @@ enum What {
     /// The load of `sources`, not to be called by hand
     #[command(hide = true)]
     MixedLoad {
-        /// Operations of each pair
-        operations: u64,
         /// Where its files go
         folder: PathBuf,
     },
@@ -229,15 +227,15 @@ fn main() -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         What::Sources {
-            rounds,
+            pairs,
             operations,
             folder,
         } => {
             let folder = folder.unwrap_or_else(std::env::temp_dir);
-            sources::measure(&folder, rounds, operations)?
+            sources::measure(&folder, pairs, operations)?
         }
-        What::MixedLoad { operations, folder } => {
-            mixed::run(&folder, operations)?;
+        What::MixedLoad { folder } => {
+            mixed::serve(&folder)?;
             return Ok(ExitCode::SUCCESS);
         }
         What::Load { busy_us, seconds } => {

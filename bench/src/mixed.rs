@@ -1,17 +1,17 @@
 //! A load that switches, reads and writes a disk and sends packets, as much as it can: what the sources
 //! of all resources see events of. It runs in a process of its own, so that its CPU time is its own.
 
-use crate::loads::work;
+use crate::loads::{cpu_seconds, work};
 use anyhow::{Context, ensure};
 use nix::fcntl::OFlag;
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeVal;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,100 +51,167 @@ impl Ran {
     }
 }
 
-/// Runs the load in a process of its own, with its files in `folder`; `meanwhile` is called once a second.
-pub(crate) fn in_child(
-    folder: &Path,
-    operations: u64,
-    meanwhile: &mut dyn FnMut(),
-) -> anyhow::Result<Ran> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(["mixed-load", &operations.to_string()])
-        .arg(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("starting the mixed load")?;
-    let mut read = Instant::now();
-    while child.try_wait()?.is_none() {
-        thread::sleep(Duration::from_millis(20));
-        if read.elapsed() >= Duration::from_secs(1) {
-            meanwhile();
-            read = Instant::now();
-        }
-    }
-    let output = child.wait_with_output()?;
-    ensure!(
-        output.status.success(),
-        "the mixed load ended with {}",
-        output.status
-    );
-    serde_json::from_slice(&output.stdout).context("reading what the mixed load says of itself")
+/// The load in a process of its own. It makes its files and sockets once, and rests between two runs, so
+/// that runs a second long can be compared.
+pub(crate) struct Mixed {
+    child: Child,
+    /// Closing it ends the process; taken only then.
+    asks: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
 }
 
-/// The load itself: so many operations by each pair; prints what it was.
-pub(crate) fn run(folder: &Path, operations: u64) -> anyhow::Result<()> {
-    let began = Instant::now();
-    let pairs: Vec<_> = (0..PAIRS)
+impl Mixed {
+    /// Starts it, with its files in `folder`.
+    pub(crate) fn start(folder: &Path) -> anyhow::Result<Mixed> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("mixed-load")
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting the mixed load")?;
+        let asks = child.stdin.take();
+        let answers = child
+            .stdout
+            .take()
+            .context("the mixed load has no output")?;
+        Ok(Mixed {
+            child,
+            asks,
+            answers: BufReader::new(answers),
+        })
+    }
+
+    /// Runs so many operations by each pair.
+    pub(crate) fn run(&mut self, operations: u64) -> anyhow::Result<Ran> {
+        let asks = self.asks.as_mut().context("the mixed load has ended")?;
+        writeln!(asks, "{operations}").context("asking the mixed load to run")?;
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        ensure!(!line.is_empty(), "the mixed load ended");
+        serde_json::from_str(&line).context("reading what the mixed load says of itself")
+    }
+}
+
+impl Drop for Mixed {
+    fn drop(&mut self) {
+        self.asks.take();
+        let _ = self.child.wait();
+    }
+}
+
+/// The load itself: for each number on standard input so many operations by each pair; prints what that
+/// was.
+pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
+    let mut pairs = (0..PAIRS)
         .map(|number| {
             let file = folder.join(format!("mixed-{}-{number}", std::process::id()));
-            thread::spawn(move || pair(&file, number, operations))
+            Pair::make(&file, number)
         })
-        .collect();
-    let mut requests = 0;
-    for pair in pairs {
-        requests += pair
-            .join()
-            .map_err(|_| anyhow::anyhow!("a pair of the mixed load failed"))??;
+        .collect::<anyhow::Result<Vec<Pair>>>()?;
+    for line in std::io::stdin().lines() {
+        let ran = run(&mut pairs, line?.trim().parse()?)?;
+        println!("{}", serde_json::to_string(&ran)?);
     }
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let seconds = |t: TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
-    let switches = usage.voluntary_context_switches() + usage.involuntary_context_switches();
-    let ran = Ran {
-        operations: operations * PAIRS,
-        seconds: began.elapsed().as_secs_f64(),
-        cpu_seconds: seconds(usage.user_time()) + seconds(usage.system_time()),
-        switches: u64::try_from(switches).unwrap_or(0),
-        requests,
-        packets: operations * PAIRS * 2,
-    };
-    println!("{}", serde_json::to_string(&ran)?);
     Ok(())
 }
 
-/// One client that asks over loopback, one server that works, reads, writes and answers. Returns how many
-/// reads and writes it made.
-fn pair(path: &Path, seed: u64, operations: u64) -> anyhow::Result<u64> {
-    let server = UdpSocket::bind("127.0.0.1:0").context("binding a socket on loopback")?;
-    let client = UdpSocket::bind("127.0.0.1:0").context("binding a socket on loopback")?;
-    server.connect(client.local_addr()?)?;
-    client.connect(server.local_addr()?)?;
-    // A datagram that is dropped must not hang the load.
-    let patience = Some(Duration::from_secs(10));
-    server.set_read_timeout(patience)?;
-    client.set_read_timeout(patience)?;
-    let disk = Disk::make(path)?;
-    let serving = thread::spawn(move || -> anyhow::Result<u64> {
+fn run(pairs: &mut [Pair], operations: u64) -> anyhow::Result<Ran> {
+    let (began, cpu_before, switches_before) = (Instant::now(), cpu_seconds(), switches()?);
+    let requests = thread::scope(|scope| {
+        let running: Vec<_> = pairs
+            .iter_mut()
+            .map(|pair| scope.spawn(|| pair.run(operations)))
+            .collect();
         let mut requests = 0;
-        let mut disk = disk;
-        for at in 0..operations {
-            let mut request = [0_u8; 64];
-            server.recv(&mut request).context("waiting for a request")?;
-            let answer = work(&request, WORK);
-            requests += disk.work(at, answer ^ seed)?;
-            server.send(&answer.to_le_bytes())?;
+        for pair in running {
+            requests += pair
+                .join()
+                .map_err(|_| anyhow::anyhow!("a pair of the mixed load failed"))??;
         }
-        Ok(requests)
-    });
-    let mut answer = [0_u8; 8];
-    for at in 0..operations {
-        let mut request = [0_u8; 64];
-        request[..8].copy_from_slice(&at.to_le_bytes());
-        client.send(&request)?;
-        client.recv(&mut answer).context("waiting for an answer")?;
+        anyhow::Ok(requests)
+    })?;
+    Ok(Ran {
+        operations: operations * PAIRS,
+        seconds: began.elapsed().as_secs_f64(),
+        cpu_seconds: cpu_seconds() - cpu_before,
+        switches: switches()? - switches_before,
+        requests,
+        packets: operations * PAIRS * 2,
+    })
+}
+
+/// How often this process's threads have left a CPU.
+fn switches() -> anyhow::Result<u64> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let switches = usage.voluntary_context_switches() + usage.involuntary_context_switches();
+    Ok(u64::try_from(switches).unwrap_or(0))
+}
+
+/// One client that asks over loopback, one server that works, reads, writes and answers.
+struct Pair {
+    client: UdpSocket,
+    server: UdpSocket,
+    disk: Disk,
+    seed: u64,
+    /// Operations so far.
+    done: u64,
+}
+
+impl Pair {
+    fn make(path: &Path, seed: u64) -> anyhow::Result<Pair> {
+        let server = UdpSocket::bind("127.0.0.1:0").context("binding a socket on loopback")?;
+        let client = UdpSocket::bind("127.0.0.1:0").context("binding a socket on loopback")?;
+        server.connect(client.local_addr()?)?;
+        client.connect(server.local_addr()?)?;
+        // A datagram that is dropped must not hang the load.
+        let patience = Some(Duration::from_secs(10));
+        server.set_read_timeout(patience)?;
+        client.set_read_timeout(patience)?;
+        Ok(Pair {
+            client,
+            server,
+            disk: Disk::make(path)?,
+            seed,
+            done: 0,
+        })
     }
-    serving
-        .join()
-        .map_err(|_| anyhow::anyhow!("a server of the mixed load failed"))?
+
+    /// Returns how many reads and writes it made.
+    fn run(&mut self, operations: u64) -> anyhow::Result<u64> {
+        let Pair {
+            client,
+            server,
+            disk,
+            seed,
+            done,
+        } = self;
+        let begin = *done;
+        *done += operations;
+        thread::scope(|scope| {
+            let serving = scope.spawn(move || -> anyhow::Result<u64> {
+                let mut requests = 0;
+                for at in begin..begin + operations {
+                    let mut request = [0_u8; 64];
+                    server.recv(&mut request).context("waiting for a request")?;
+                    let answer = work(&request, WORK);
+                    requests += disk.work(at, answer ^ *seed)?;
+                    server.send(&answer.to_le_bytes())?;
+                }
+                Ok(requests)
+            });
+            let mut answer = [0_u8; 8];
+            for at in begin..begin + operations {
+                let mut request = [0_u8; 64];
+                request[..8].copy_from_slice(&at.to_le_bytes());
+                client.send(&request)?;
+                client.recv(&mut answer).context("waiting for an answer")?;
+            }
+            serving
+                .join()
+                .map_err(|_| anyhow::anyhow!("a server of the mixed load failed"))?
+        })
+    }
 }
 
 /// A file read past the page cache and written through it; gone with it.

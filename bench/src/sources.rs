@@ -1,8 +1,10 @@
-//! What the eBPF part of every source costs a load that switches, reads, writes and sends: each alone and
-//! all together, beside nothing, in interleaved rounds.
+//! What the eBPF part of every source costs a load that switches, reads, writes and sends, in two ways
+//! that know nothing of each other: by the kernel's statistics, calibrated with an empty program, and by
+//! the load's own CPU time in pairs of runs without and with all sources.
 
-use crate::figures::{Table, median, spread};
-use crate::mixed::{self, Ran};
+use crate::figures::{Table, interval, median, spread};
+use crate::loads;
+use crate::mixed::{Mixed, Ran};
 use crate::switch;
 use aya::programs::loaded_programs;
 use aya::sys::{Stats, enable_stats};
@@ -17,10 +19,15 @@ use std::time::Duration;
 /// What all sources together may cost the load, in percent of its CPU time.
 const PROMISED: f64 = 2.0;
 
+/// Ping-pongs of one run that says what entering a program costs, some half a second, two switches each;
+/// and how many pairs of such runs.
+const PING_PONGS: u32 = 100_000;
+const SWITCHES_A_PING_PONG: f64 = 2.0;
+const ENTERING_PAIRS: u32 = 12;
+
 /// What is attached during a measurement.
 #[derive(Clone, Copy)]
 enum Attached {
-    Nothing,
     RunQueues,
     Alone(&'static str),
     All,
@@ -32,7 +39,6 @@ type Loaded = Box<dyn FnMut()>;
 impl Attached {
     fn name(self) -> &'static str {
         match self {
-            Attached::Nothing => "nothing",
             Attached::RunQueues => "run queues",
             Attached::Alone(what) => what,
             Attached::All => "all together",
@@ -41,7 +47,6 @@ impl Attached {
 
     fn load(self) -> anyhow::Result<Loaded> {
         Ok(match self {
-            Attached::Nothing => Box::new(|| ()),
             Attached::RunQueues => {
                 let loaded = switch::load(switch::Attached::Sched)?;
                 // It is read by nothing but the mapped tables: to hold it is enough.
@@ -69,8 +74,8 @@ impl Attached {
     }
 }
 
-/// Measures all of it; the load's files are in `folder`.
-pub(crate) fn measure(folder: &Path, rounds: u32, operations: u64) -> anyhow::Result<Table> {
+/// Measures all of it, with so many pairs of runs; the load's files are in `folder`.
+pub(crate) fn measure(folder: &Path, pairs: u32, operations: u64) -> anyhow::Result<Table> {
     let mut table = Table::new();
     let mut contenders = vec![Attached::RunQueues];
     for what in Alone::all() {
@@ -80,31 +85,30 @@ pub(crate) fn measure(folder: &Path, rounds: u32, operations: u64) -> anyhow::Re
         }
     }
     contenders.push(Attached::All);
+    let mut load = Mixed::start(folder)?;
     // The first run fills the caches and is not counted.
-    let load = mixed::in_child(folder, operations, &mut || ())?;
-    say(&mut table, &load);
-    let mut growth = vec![Vec::new(); contenders.len()];
-    for round in 0..rounds as usize {
-        let nothing = one(Attached::Nothing, folder, operations)?;
-        for turn in 0..contenders.len() {
-            let at = (turn + round) % contenders.len();
-            let with = one(contenders[at], folder, operations)?;
-            growth[at].push((with.an_operation() / nothing.an_operation() - 1.0) * 100.0);
-        }
-    }
-    for (contender, growth) in contenders.iter().zip(&growth) {
-        let promised = matches!(contender, Attached::All).then_some(PROMISED);
-        table.add(
-            format!("{}: CPU time an operation", contender.name()),
-            median(growth),
-            "% more",
-            promised,
-            spread(growth),
-        );
-    }
+    load.run(operations)?;
+    say(&mut table, &load.run(operations)?);
+    let entering = entering(&mut table)?;
     for contender in contenders {
-        statistics(&mut table, contender, folder, operations)?;
+        let spent = statistics(contender, &mut load, operations)?;
+        spent.add_to(&mut table, contender, entering);
     }
+    let mut growth = Vec::new();
+    for pair in 0..pairs {
+        growth.push(grown(&mut load, operations, pair % 2 == 1)?);
+    }
+    let (low, high) = interval(&growth);
+    table.add(
+        "all together: CPU time an operation",
+        median(&growth),
+        "% more",
+        Some(PROMISED),
+        format!(
+            "{low:.2} to {high:.2} with a confidence of 95 %; {}",
+            spread(&growth)
+        ),
+    );
     Ok(table)
 }
 
@@ -126,45 +130,123 @@ fn say(table: &mut Table, load: &Ran) {
     );
 }
 
-fn one(attached: Attached, folder: &Path, operations: u64) -> anyhow::Result<Ran> {
-    let mut read = attached.load()?;
-    mixed::in_child(folder, operations, &mut read)
+/// By how many percent all sources make an operation dearer, from two runs next to each other. The order
+/// alternates, so that a drift of the machine cancels out.
+fn grown(load: &mut Mixed, operations: u64, with_first: bool) -> anyhow::Result<f64> {
+    let with = |load: &mut Mixed| -> anyhow::Result<Ran> {
+        let mut read = Attached::All.load()?;
+        let ran = load.run(operations)?;
+        read();
+        Ok(ran)
+    };
+    let (with, without) = if with_first {
+        (with(load)?, load.run(operations)?)
+    } else {
+        let without = load.run(operations)?;
+        (with(load)?, without)
+    };
+    Ok((with.an_operation() / without.an_operation() - 1.0) * 100.0)
 }
 
-/// Run time of the programs by the kernel's own statistics, as a share of the load's CPU time. They read
-/// two clocks an event themselves, and count work in interrupts that others' CPU time holds.
-fn statistics(
-    table: &mut Table,
-    attached: Attached,
-    folder: &Path,
-    operations: u64,
-) -> anyhow::Result<()> {
+/// Nanoseconds of CPU time that an event with an empty program costs more than one without, which the
+/// kernel's statistics do not see: they begin when the program is entered.
+fn entering(table: &mut Table) -> anyhow::Result<f64> {
+    let run = |what| -> anyhow::Result<f64> {
+        let _loaded = switch::load(what)?;
+        loads::ping_pong(PING_PONGS)
+    };
+    run(switch::Attached::Nothing)?;
+    let mut nanos = Vec::new();
+    for _ in 0..ENTERING_PAIRS {
+        let without = run(switch::Attached::Nothing)?;
+        let with = run(switch::Attached::Empty)?;
+        nanos.push((with - without) * 1e9 / SWITCHES_A_PING_PONG);
+    }
+    let (low, high) = interval(&nanos);
+    table.add(
+        "an event with an empty program, by CPU time",
+        median(&nanos),
+        "ns more",
+        None,
+        format!("{low:.0} to {high:.0} with a confidence of 95 %"),
+    );
+    Ok(median(&nanos))
+}
+
+/// What the kernel's statistics say of one run.
+struct Spent {
+    /// CPU time of the load, nanoseconds.
+    load: f64,
+    /// Each program's name, its events and its run time in nanoseconds.
+    programs: Vec<(String, f64, f64)>,
+    /// What an event of an empty program reads as: the statistics' own clocks.
+    clocks: f64,
+}
+
+/// Run time of the programs by the kernel's own statistics. They hold what runs in interrupts, which
+/// others' CPU time holds, and the statistics' own clocks. An empty program beside them says how much
+/// those are.
+fn statistics(attached: Attached, load: &mut Mixed, operations: u64) -> anyhow::Result<Spent> {
     let _statistics = enable_stats(Stats::RunTime)?;
-    let others: HashSet<u32> = loaded_programs().flatten().map(|p| p.id()).collect();
+    let ids = || -> HashSet<u32> { loaded_programs().flatten().map(|p| p.id()).collect() };
+    let others = ids();
+    let _empty = switch::load(switch::Attached::Empty)?;
+    let before_it = ids();
     let mut read = attached.load()?;
-    let load = mixed::in_child(folder, operations, &mut read)?;
-    let (mut nanos, mut parts) = (0.0, Vec::new());
+    let ran = load.run(operations)?;
+    read();
+    let mut spent = Spent {
+        load: ran.cpu_seconds * 1e9,
+        programs: Vec::new(),
+        clocks: 0.0,
+    };
     for program in loaded_programs().flatten() {
-        let events = program.run_count();
-        if others.contains(&program.id()) || events == 0 {
+        let events = program.run_count() as f64;
+        if others.contains(&program.id()) || events == 0.0 {
             continue;
         }
-        let spent = program.run_time().as_secs_f64() * 1e9;
-        nanos += spent;
-        let name = program.name_as_str().unwrap_or("?").to_owned();
-        parts.push((
-            spent,
-            format!("{name} {events} x {:.0} ns", spent / events as f64),
-        ));
+        let nanos = program.run_time().as_secs_f64() * 1e9;
+        if before_it.contains(&program.id()) {
+            spent.clocks = nanos / events;
+        } else {
+            let name = program.name_as_str().unwrap_or("?").to_owned();
+            spent.programs.push((name, events, nanos));
+        }
     }
-    parts.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let parts: Vec<String> = parts.into_iter().map(|(_, text)| text).collect();
-    table.add(
-        format!("{}: by the kernel's statistics", attached.name()),
-        nanos / 1e9 / load.cpu_seconds * 100.0,
-        "% of its CPU",
-        None,
-        parts.join(", "),
-    );
-    Ok(())
+    Ok(spent)
+}
+
+impl Spent {
+    fn add_to(&self, table: &mut Table, attached: Attached, entering: f64) {
+        let percent = |nanos: f64| nanos / self.load * 100.0;
+        let events: f64 = self.programs.iter().map(|(_, events, _)| events).sum();
+        let read: f64 = self.programs.iter().map(|(_, _, nanos)| nanos).sum();
+        let own = |(_, events, nanos): &(String, f64, f64)| (nanos - events * self.clocks).max(0.0);
+        let net: f64 = self.programs.iter().map(own).sum();
+        let mut parts: Vec<_> = self.programs.iter().map(|part| (own(part), part)).collect();
+        parts.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let parts: Vec<String> = parts
+            .into_iter()
+            .map(|(own, (name, events, _))| format!("{name} {events:.0} x {:.0} ns", own / events))
+            .collect();
+        table.add(
+            format!("{}: in the programs", attached.name()),
+            percent(net),
+            "% of its CPU",
+            None,
+            format!(
+                "{:.2} % with the statistics' clocks of {:.0} ns; {}",
+                percent(read),
+                self.clocks,
+                parts.join(", ")
+            ),
+        );
+        table.add(
+            format!("{}: and to enter them", attached.name()),
+            percent(net + events * entering),
+            "% of its CPU",
+            matches!(attached, Attached::All).then_some(PROMISED),
+            format!("{events:.0} events"),
+        );
+    }
 }
