@@ -1,7 +1,7 @@
 //! Attaching an eBPF program to a tracepoint of the running kernel, the same for every source.
 
 use aya::programs::{BtfTracePoint, ProgramError};
-use aya::{Btf, Ebpf};
+use aya::{Btf, BtfError, Ebpf};
 
 /// Why a program does not run.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,20 @@ pub enum AttachError {
         #[source]
         source: Box<ProgramError>,
     },
+}
+
+impl AttachError {
+    /// Whether this kernel's types know no such tracepoint: it is of a module, or of nothing that the
+    /// kernel was built with.
+    pub(super) fn is_unknown(&self) -> bool {
+        match self {
+            AttachError::Missing(_) => false,
+            AttachError::Refused { source, .. } => matches!(
+                **source,
+                ProgramError::Btf(BtfError::UnknownBtfTypeName { .. })
+            ),
+        }
+    }
 }
 
 /// Loads `program` and attaches it to `tracepoint` until `ebpf` is dropped.
