@@ -6,7 +6,7 @@
 
 use super::folder::{Folder, Happened, KUBELET};
 use super::register::{RegisterError, register};
-use crate::plugin::serve::Served;
+use crate::plugin::serve::{Readers, Served};
 use crate::plugin::state::State;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::net::UnixStream;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// What a name of our sockets begins with.
@@ -24,6 +26,9 @@ const PREFIX: &str = "dunnage-";
 /// moment before it listens.
 const RETRY: Duration = Duration::from_millis(1);
 const RETRY_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long a kubelet is given to read a list, and to forget a stream that ended: it takes milliseconds.
+const READ: Duration = Duration::from_millis(100);
 
 /// What is worth a line in a log, or a count.
 #[derive(Debug)]
@@ -48,6 +53,7 @@ struct Session {
     served: Served,
     endpoint: String,
     told: Told,
+    readers: Readers,
 }
 
 /// How far the kubelet knows of a resource.
@@ -120,7 +126,11 @@ pub async fn attend(
         sessions: BTreeMap::new(),
         registering: JoinSet::new(),
         since: Instant::now(),
+        left: Arc::default(),
+        look: None,
+        patience: READ,
     };
+    let left = Arc::clone(&attendant.left);
     if !folder.kubelet().exists() {
         report(Report::Absent(folder.kubelet()));
     }
@@ -139,7 +149,10 @@ pub async fn attend(
                 if let Ok(done) = done {
                     report(done);
                 }
+                attendant.expect_readers();
             }
+            () = left.notified() => attendant.expect_readers(),
+            () = until(attendant.look) => attendant.look_after(&folder).await,
         }
     }
 }
@@ -150,6 +163,12 @@ struct Attendant {
     /// One task a resource that the kubelet is being told of; each ends with a report.
     registering: JoinSet<Report>,
     since: Instant,
+    /// Notified when the last reader of a resource goes.
+    left: Arc<Notify>,
+    /// When it is looked whether the kubelet reads what it was told of.
+    look: Option<Instant>,
+    /// How long it is given to begin.
+    patience: Duration,
 }
 
 impl Attendant {
@@ -161,12 +180,14 @@ impl Attendant {
             }
             let endpoint = endpoint(resource);
             let path = folder.path().join(&endpoint);
-            match Served::open(&path, self.state.plugin(resource)) {
+            let readers = Readers::new(&self.left);
+            match Served::open(&path, self.state.plugin(resource), &readers) {
                 Ok(served) => {
                     let session = Session {
                         served,
                         endpoint,
                         told: Told::default(),
+                        readers,
                     };
                     // Where there is no kubelet the folder tells when it comes.
                     if folder.kubelet().exists() {
@@ -206,6 +227,47 @@ impl Attendant {
         }
     }
 
+    /// Looks in a moment whether the kubelet reads what it was told of.
+    fn expect_readers(&mut self) {
+        if self.look.is_none() {
+            self.look = Some(Instant::now() + self.patience);
+        }
+    }
+
+    /// A kubelet that lives and does not read has taken the end of an older stream of the resource for the end
+    /// of this one, as those up to 1.36 do when a plugin was killed: it is told anew, ever more rarely.
+    async fn look_after(&mut self, folder: &Folder) {
+        self.look = None;
+        if !self.registering.is_empty() {
+            self.expect_readers();
+            return;
+        }
+        let Some(there) = Identity::of(&folder.kubelet()) else {
+            return;
+        };
+        let unread: Vec<String> = self
+            .sessions
+            .iter()
+            .filter(|(_, one)| one.told.get() == Progress::Told(there) && one.readers.are_gone())
+            .map(|(resource, _)| resource.clone())
+            .collect();
+        if unread.is_empty() {
+            self.patience = READ;
+            return;
+        }
+        if UnixStream::connect(folder.kubelet()).await.is_err() {
+            // It has ended; the folder tells when it is back.
+            return;
+        }
+        self.patience = (self.patience * 2).min(RETRY_LIMIT);
+        self.since = Instant::now();
+        for resource in unread {
+            if let Some(session) = self.sessions.remove(&resource) {
+                session.served.close().await;
+            }
+        }
+    }
+
     /// Whether every socket is served and no kubelet was ever told of it: then there is no old stream.
     fn are_unheard_of(&self, folder: &Folder) -> bool {
         self.sessions.values().all(|session| {
@@ -222,6 +284,14 @@ impl Attendant {
             session.told.get() == Progress::Told(there)
                 && folder.path().join(&session.endpoint).exists()
         })
+    }
+}
+
+/// Sleeps until `at`, without end where there is nothing to wait for.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The calls of the API, each a function of what a resource is now.
 
+use super::readers::{Reader, Readers};
 use crate::plugin::api::{
     AllocateRequest, AllocateResponse, DevicePluginOptions, Empty, ListAndWatchResponse,
     PreStartContainerRequest, PreferredAllocationRequest, PreferredAllocationResponse, path,
@@ -51,14 +52,21 @@ pub trait Plugin: Send + Sync {
 }
 
 /// Answers one request.
-pub(super) async fn answer(plugin: &dyn Plugin, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn answer(
+    plugin: &dyn Plugin,
+    readers: &Readers,
+    request: Request<Incoming>,
+) -> Response<Body> {
     match request.uri().path() {
         path::OPTIONS => unary(request, |_: &Empty| Ok(plugin.options())).await,
         path::PREFERRED => unary(request, |asked| plugin.preferred(asked)).await,
         path::ALLOCATE => unary(request, |asked| plugin.allocate(asked)).await,
         path::PRE_START => unary(request, |asked| plugin.pre_start(asked).map(|()| Empty {})).await,
         path::LIST_AND_WATCH => {
-            let lists = Lists(WatchStream::new(plugin.list()));
+            let lists = Lists {
+                lists: WatchStream::new(plugin.list()),
+                _reader: readers.enter(),
+            };
             Grpc::new(ProstCodec::<ListAndWatchResponse, Empty>::default())
                 .server_streaming(Streaming(Some(lists)), request)
                 .await
@@ -101,13 +109,16 @@ impl<Q, A, F: FnMut(&Q) -> Result<A, Status>> tower::Service<tonic::Request<Q>> 
 }
 
 /// The lists of one reader.
-struct Lists(WatchStream<ListAndWatchResponse>);
+struct Lists {
+    lists: WatchStream<ListAndWatchResponse>,
+    _reader: Reader,
+}
 
 impl Stream for Lists {
     type Item = Result<ListAndWatchResponse, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut self.0)
+        Pin::new(&mut self.lists)
             .poll_next(context)
             .map(|list| list.map(Ok))
     }

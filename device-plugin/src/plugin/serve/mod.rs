@@ -5,8 +5,10 @@
 
 mod authority;
 mod calls;
+mod readers;
 
 pub use calls::Plugin;
+pub use readers::Readers;
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -35,19 +37,19 @@ pub struct Served {
 }
 
 impl Served {
-    /// Binds `path` and serves `plugin` there from now on. A socket of that name that is there already
+    /// Binds `path` and serves `plugin` there from now on; `readers` counts who reads its list. A socket of that name that is there already
     /// is an error: names are never used twice.
     ///
     /// # Errors
     /// Where the socket cannot be made: the folder is missing or not ours to write, the path is longer
     /// than 107 bytes.
-    pub fn open(path: &Path, plugin: Arc<dyn Plugin>) -> io::Result<Served> {
+    pub fn open(path: &Path, plugin: Arc<dyn Plugin>, readers: &Readers) -> io::Result<Served> {
         let listener = UnixListener::bind(path)?;
         let (end, ended) = oneshot::channel();
         Ok(Served {
             path: path.to_path_buf(),
             end: Some(end),
-            accepting: tokio::spawn(accept(listener, plugin, ended)),
+            accepting: tokio::spawn(accept(listener, plugin, readers.clone(), ended)),
         })
     }
 
@@ -66,7 +68,12 @@ impl Drop for Served {
 }
 
 /// Accepts connections until `ended` is, and then ends them all.
-async fn accept(listener: UnixListener, plugin: Arc<dyn Plugin>, mut ended: oneshot::Receiver<()>) {
+async fn accept(
+    listener: UnixListener,
+    plugin: Arc<dyn Plugin>,
+    readers: Readers,
+    mut ended: oneshot::Receiver<()>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -74,7 +81,7 @@ async fn accept(listener: UnixListener, plugin: Arc<dyn Plugin>, mut ended: ones
             accepted = listener.accept(), if connections.len() < CONNECTIONS_LIMIT => {
                 match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(serve(stream, Arc::clone(&plugin)));
+                        connections.spawn(serve(stream, Arc::clone(&plugin), readers.clone()));
                     }
                     // Out of descriptors, most likely: one that ends makes room.
                     Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
@@ -86,10 +93,12 @@ async fn accept(listener: UnixListener, plugin: Arc<dyn Plugin>, mut ended: ones
     connections.shutdown().await;
 }
 
-async fn serve(stream: UnixStream, plugin: Arc<dyn Plugin>) {
+async fn serve(stream: UnixStream, plugin: Arc<dyn Plugin>, readers: Readers) {
     let service = hyper::service::service_fn(move |request| {
-        let plugin = Arc::clone(&plugin);
-        async move { Ok::<_, std::convert::Infallible>(calls::answer(&*plugin, request).await) }
+        let (plugin, readers) = (Arc::clone(&plugin), readers.clone());
+        async move {
+            Ok::<_, std::convert::Infallible>(calls::answer(&*plugin, &readers, request).await)
+        }
     });
     let (stream, rewriting) = with_one_authority(stream);
     let connection = http2::Builder::new(TokioExecutor::new())
