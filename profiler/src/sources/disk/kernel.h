@@ -14,6 +14,11 @@
 #define REQ_SYNC (1U << 11)
 #define REQ_PREFLUSH (1U << 18)
 
+/* include/linux/memcontrol.h: the lowest bits of memcg_data. */
+#define MEMCG_NOT_A_GROUP 1 /* a table of slab objects */
+#define MEMCG_KERNEL 2      /* an obj_cgroup */
+#define MEMCG_FLAGS 7
+
 /* A kernel thread with this at the start of its command writes a journal of ext4 or ocfs2. */
 #define JOURNAL_THREAD 0x2f3264626aULL /* "jbd2/" */
 #define JOURNAL_THREAD_BITS 0xffffffffffULL
@@ -41,10 +46,60 @@ struct block_device {
     struct gendisk *bd_disk;
 } RELOCATED;
 
+struct blkcg {
+    struct cgroup_subsys_state css;
+} RELOCATED;
+
+struct blkcg_gq {
+    struct blkcg *blkcg;
+} RELOCATED;
+
+struct mem_cgroup {
+    struct cgroup_subsys_state css;
+} RELOCATED;
+
+struct obj_cgroup {
+    struct mem_cgroup *memcg;
+} RELOCATED;
+
 struct inode;
 
 struct address_space {
     struct inode *host;
+} RELOCATED;
+
+struct page {
+    unsigned long compound_head;
+    unsigned long memcg_data;
+    struct address_space *mapping;
+} RELOCATED;
+
+/* Since 5.16; the first page of a folio. */
+struct folio {
+    unsigned long memcg_data;
+    struct address_space *mapping;
+} RELOCATED;
+
+struct bio_vec {
+    struct page *bv_page;
+} RELOCATED;
+
+struct bvec_iter {
+    unsigned int bi_size;
+    unsigned int bi_idx;
+} RELOCATED;
+
+struct bio {
+    struct block_device *bi_bdev;
+    unsigned int bi_opf;
+    struct bvec_iter bi_iter;
+    struct blkcg_gq *bi_blkg;
+    struct bio_vec *bi_io_vec;
+    struct bio *bi_next;
+} RELOCATED;
+
+struct request {
+    struct bio *bio;
 } RELOCATED;
 
 struct super_block {
@@ -63,6 +118,65 @@ struct file {
 
 /* owner.h has the values that all objects need. */
 enum cgroup_subsys_id___disk { io_cgrp_id = 3 };
+
+/* Reads a field through a pointer that the verifier knows nothing of. */
+#define READ(to, pointer, field) bpf_probe_read_kernel(&(to), sizeof(to), &(pointer)->field)
+
+/* The key of a cgroup that is not a root; `v1` is set where the hierarchy is of version 1. */
+INLINE u64 key_of_group(struct cgroup *group, u64 v1)
+{
+    int level = 0, hierarchy = 0;
+    u64 id = 0;
+    struct kernfs_node *node = 0;
+    struct cgroup_root *root = 0;
+    READ(level, group, level);
+    if (level <= 0)
+        return 0;
+    READ(node, group, kn);
+    READ(root, group, root);
+    READ(id, node, id);
+    READ(hierarchy, root, hierarchy_id);
+    return hierarchy ? id | v1 : id;
+}
+
+/* The first page of a request, or of the folio that it is in; 0 where there is none. */
+INLINE struct page *first_page(struct bio *bio)
+{
+    struct bio_vec *vector = bio->bi_io_vec;
+    struct page *page = 0;
+    if (!vector)
+        return 0;
+    /* A clone begins somewhere in the vector of its origin. */
+    vector = (void *)vector + (u64)bio->bi_iter.bi_idx * sizeof(void *) * 2;
+    READ(page, vector, bv_page);
+    if (!page)
+        return 0;
+    unsigned long head = 0;
+    READ(head, page, compound_head);
+    return head & 1 ? (struct page *)(head - 1) : page;
+}
+
+/* Who was charged for a page, or 0: on version 1, whoever dirtied it. */
+INLINE u64 key_of_page(struct page *page)
+{
+    unsigned long data = 0;
+    if (!page || (!FIELD_EXISTS(((struct page *)0)->memcg_data) && !FIELD_EXISTS(((struct folio *)0)->memcg_data)))
+        return 0;
+    if (FIELD_EXISTS(((struct folio *)0)->memcg_data))
+        READ(data, (struct folio *)page, memcg_data);
+    else
+        READ(data, page, memcg_data);
+    if (!data || data & MEMCG_NOT_A_GROUP)
+        return 0;
+    struct mem_cgroup *group = (struct mem_cgroup *)(data & ~(unsigned long)MEMCG_FLAGS);
+    if (data & MEMCG_KERNEL) {
+        struct obj_cgroup *object = (struct obj_cgroup *)group;
+        READ(group, object, memcg);
+    }
+    struct cgroup *cgroup = 0;
+    READ(cgroup, group, css.cgroup);
+    return cgroup ? key_of_group(cgroup, KEY_V1_MEMORY) : 0;
+}
 
 /* Whether a page belongs to a regular file, and not to the file system's own blocks. */
 INLINE int is_of_file(struct page *page)
@@ -95,29 +209,32 @@ INLINE u64 key_of_requests(struct task_struct *task, struct name *name)
 {
     if (ENUM_EXISTS(enum cgroup_subsys_id___disk, io_cgrp_id)) {
         struct cgroup_subsys_state *state = task->cgroups->subsys[ENUM_VALUE(enum cgroup_subsys_id___disk, io_cgrp_id)];
-        struct cgroup *group = state->cgroup;
-        if (group->level > 0 && group->root->hierarchy_id)
-            return group->kn->id | KEY_V1_BLKIO;
+        u64 key = key_of_group(state->cgroup, KEY_V1_BLKIO);
+        if (key & KEY_V1_BLKIO)
+            return key;
     }
     return key_of_task(task, name);
 }
 
-/* Whose a request is: of the cgroup that the kernel charges; where that is a root, of the task that reads,
- * and of whoever was charged for the pages that are written or that a kernel thread moves; else of the
- * task that queues it. A journal writes the files of a transaction too, and their pages say whose they
- * are; a page of its own blocks says who touched it first, which is nothing. */
-INLINE u64 key_of_bio(struct bio *bio, u32 writes, struct charged *last, struct name *name)
+/* Whose a request is: of the cgroup that the kernel charges; where that is a root, of whoever was
+ * charged for its pages; else of the task that queues it. A journal writes the files of a transaction too,
+ * and their pages say whose they are; a page of its own blocks says who touched it first, which is
+ * nothing. */
+INLINE u64 key_of_bio(struct bio *bio, struct name *name)
 {
-    u64 key = key_of_block_cgroup(bio);
+    u64 key = 0;
+    if (FIELD_EXISTS(((struct bio *)0)->bi_blkg)) {
+        struct blkcg_gq *group = bio->bi_blkg;
+        if (group)
+            key = key_of_group(group->blkcg->css.cgroup, KEY_V1_BLKIO);
+    }
     if (key)
         return key;
     struct task_struct *task = bpf_get_current_task_btf();
-    if (!writes && !(task->flags & PF_KTHREAD))
-        return key_of_task(task, name);
     struct page *page = first_page(bio);
     int journal = writes_a_journal(task);
     if (!journal || (page && is_of_file(page)))
-        key = key_of_page(page, last);
+        key = key_of_page(page);
     if (key)
         return key;
     return journal ? KEY_JOURNAL : key_of_task(task, name);

@@ -49,25 +49,24 @@ pub(super) mod slot {
 /// `struct blame`.
 pub(super) mod blame {
     use super::SLOTS;
-    /// `struct pair`: what was charged, and the time.
-    const PAIR_WORDS: usize = 2;
-    pub(in super::super) const WORDS: usize = SLOTS + SLOTS * SLOTS * PAIR_WORDS;
+    const TIME: usize = SLOTS + SLOTS * SLOTS;
+    pub(in super::super) const WORDS: usize = TIME + SLOTS * SLOTS;
 
     pub(in super::super) fn occupied(slot: usize) -> usize {
         slot
     }
 
     pub(in super::super) fn time(victim: usize, culprit: usize) -> usize {
-        SLOTS + (victim * SLOTS + culprit) * PAIR_WORDS + 1
+        TIME + victim * SLOTS + culprit
     }
 }
 
-/// `struct known`.
+/// `struct known`; it begins with the busy time.
 pub(super) mod known {
     use super::{BUCKETS, CLASSES};
-    pub(in super::super) const WORDS: usize = CLASSES * BUCKETS;
+    pub(in super::super) const WORDS: usize = 1 + CLASSES * BUCKETS;
 
     pub(in super::super) fn latency(class: usize, bucket: usize) -> usize {
-        class * BUCKETS + bucket
+        1 + class * BUCKETS + bucket
     }
 }

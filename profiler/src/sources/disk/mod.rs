@@ -43,7 +43,8 @@ pub enum DiskError {
 /// The key of what a journal writes for many at once (`kernel.h`).
 const JOURNAL: u64 = 3;
 
-/// What is lost where the kernel refuses to show events of ext4.
+/// What is lost where the kernel shows no events of ext4: it is none of its file systems, or a module,
+/// whose types the kernel does not tell.
 const SYNCS: &str = "waits of fsync for the journal of ext4";
 
 /// The programs that follow fsync, the end first.
@@ -91,13 +92,9 @@ impl Disk {
         }
         attach(&mut ebpf, context.btf, "on_queue", "block_bio_queue")?;
         let mut notices = Vec::new();
-        // A kernel that has ext4 as a module, or not at all, does not know these types: fsync is what its
-        // requests are then, as on every other file system.
         for (program, tracepoint) in SYNCING {
             if let Err(error) = attach(&mut ebpf, context.btf, program, tracepoint) {
-                if !error.is_unknown() {
-                    notices.push(Gap::new(SYNCS, chain(&error)));
-                }
+                notices.push(Gap::new(SYNCS, chain(&error)));
                 break;
             }
         }
