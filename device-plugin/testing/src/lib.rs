@@ -57,9 +57,13 @@ pub struct Kubelet {
     folder: PathBuf,
     accepting: JoinHandle<()>,
     known: Arc<watch::Sender<Registry>>,
+    clients: Clients,
     /// When its socket was there.
     pub started: Instant,
 }
+
+/// What reads the lists of plugins.
+type Clients = Arc<Mutex<JoinSet<()>>>;
 
 impl Kubelet {
     /// As the real one: cleans the folder of sockets, then serves its own.
@@ -73,13 +77,26 @@ impl Kubelet {
         let known = Arc::new(watch::Sender::new(Registry::new()));
         let listener = UnixListener::bind(folder.join(KUBELET)).unwrap();
         let started = Instant::now();
-        let accepting = tokio::spawn(accept(listener, folder.to_path_buf(), Arc::clone(&known)));
+        let clients = Clients::default();
+        let accepting = accept(
+            listener,
+            folder.to_path_buf(),
+            Arc::clone(&known),
+            Arc::clone(&clients),
+        );
         Kubelet {
             folder: folder.to_path_buf(),
-            accepting,
+            accepting: tokio::spawn(accepting),
             known,
+            clients,
             started,
         }
+    }
+
+    /// Ends all streams and goes on, as kubelets up to 1.36 do with a new stream when they hear of the end of
+    /// an older one (kubernetes/kubernetes #127803).
+    pub fn forget(&self) {
+        self.clients.lock().unwrap().abort_all();
     }
 
     /// As by SIGKILL: connections end, the socket's file stays.
@@ -192,8 +209,12 @@ pub async fn dial(path: PathBuf) -> Result<Grpc<Channel>, tonic::transport::Erro
         .map(Grpc::new)
 }
 
-async fn accept(listener: UnixListener, folder: PathBuf, known: Arc<watch::Sender<Registry>>) {
-    let clients: Arc<Mutex<JoinSet<()>>> = Arc::default();
+async fn accept(
+    listener: UnixListener,
+    folder: PathBuf,
+    known: Arc<watch::Sender<Registry>>,
+    clients: Clients,
+) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let (folder, known, clients) = (folder.clone(), Arc::clone(&known), Arc::clone(&clients));
@@ -225,7 +246,7 @@ async fn accept(listener: UnixListener, folder: PathBuf, known: Arc<watch::Sende
 struct Register {
     folder: PathBuf,
     known: Arc<watch::Sender<Registry>>,
-    clients: Arc<Mutex<JoinSet<()>>>,
+    clients: Clients,
 }
 
 impl tower::Service<tonic::Request<RegisterRequest>> for Register {

@@ -183,6 +183,21 @@ async fn the_plugin_is_back_when_the_kubelet_is() {
 }
 
 #[tokio::test]
+async fn a_kubelet_that_lives_and_does_not_read_any_more_is_told_anew() {
+    let plugin = Running::start(&["a"]);
+    let kubelet = Kubelet::start(&plugin.folder()).await;
+    for told in 1..=3 {
+        let known = kubelet
+            .until(RESOURCE, |known| {
+                known.registrations == told && known.list.is_some()
+            })
+            .await;
+        assert_eq!(sockets(&plugin.folder()), [known.endpoint]);
+        kubelet.forget();
+    }
+}
+
+#[tokio::test]
 async fn a_plugin_that_was_killed_leaves_nothing_behind() {
     let mut plugin = Running::start(&["a"]);
     let kubelet = Kubelet::start(&plugin.folder()).await;
