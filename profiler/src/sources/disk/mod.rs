@@ -43,8 +43,7 @@ pub enum DiskError {
 /// The key of what a journal writes for many at once (`kernel.h`).
 const JOURNAL: u64 = 3;
 
-/// What is lost where the kernel shows no events of ext4: it is none of its file systems, or a module,
-/// whose types the kernel does not tell.
+/// What is lost where the kernel refuses to show events of ext4.
 const SYNCS: &str = "waits of fsync for the journal of ext4";
 
 /// The programs that follow fsync, the end first.
@@ -92,9 +91,13 @@ impl Disk {
         }
         attach(&mut ebpf, context.btf, "on_queue", "block_bio_queue")?;
         let mut notices = Vec::new();
+        // A kernel that has ext4 as a module, or not at all, does not know these types: fsync is what its
+        // requests are then, as on every other file system.
         for (program, tracepoint) in SYNCING {
             if let Err(error) = attach(&mut ebpf, context.btf, program, tracepoint) {
-                notices.push(Gap::new(SYNCS, chain(&error)));
+                if !error.is_unknown() {
+                    notices.push(Gap::new(SYNCS, chain(&error)));
+                }
                 break;
             }
         }
