@@ -17,6 +17,7 @@ use dunnage_tests::script;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -87,6 +88,8 @@ impl View {
             .arg(script("kubelet-node.sh"))
             .arg(&folder)
             .arg(&cgroup)
+            // Ctrl-C reaches the tests; what they hold then ends in its own order.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(&log)?)
