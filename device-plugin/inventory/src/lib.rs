@@ -18,5 +18,5 @@ mod scan;
 pub mod users;
 
 pub use config::Config;
-pub use device::{Device, Driver, Health, Kind, Node, PciPlace, Peer, Role, Shares};
+pub use device::{Access, Device, Driver, Health, Kind, Node, PciPlace, Peer, Role, Shares};
 pub use scan::{Inventory, find, scan};

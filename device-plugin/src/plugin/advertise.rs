@@ -5,10 +5,11 @@
 
 use super::api::{self, ID_LIMIT, ListAndWatchResponse, NumaNode, TopologyInfo};
 use super::names::{Naming, is_resource_name, resource};
-use dunnage_inventory::{Config, Device, Health, Inventory};
+use dunnage_inventory::{Config, Device, Health, Inventory, Role};
 use dunnage_model::gap::Gap;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// Between a device's id and the number of a slot, as NVIDIA's plugin writes it.
 const SLOT: &str = "::";
@@ -48,6 +49,9 @@ pub struct Advertised {
     pub resources: BTreeMap<String, Slots>,
     /// What cannot be advertised, and why.
     pub gaps: Vec<Gap>,
+    /// The device nodes that were there at some time. One that never was tells nothing: the
+    /// plugin may see no `/dev`.
+    nodes: BTreeSet<PathBuf>,
 }
 
 impl Advertised {
@@ -59,14 +63,22 @@ impl Advertised {
         naming: Naming,
         before: &Advertised,
     ) -> Advertised {
-        let mut now = Advertised::default();
+        let mut now = Advertised {
+            nodes: before.nodes.clone(),
+            ..Advertised::default()
+        };
+        let nodes = inventory.devices.iter().flat_map(|device| &device.nodes);
+        let there = nodes.filter(|node| node.access.is_some());
+        now.nodes.extend(there.map(|node| node.path.clone()));
         for device in &inventory.devices {
             let Some(name) = resource(device, config, naming) else {
                 continue;
             };
             if is_resource_name(&name) {
                 let slots = now.resources.entry(name).or_default();
-                slots.0.extend(slots_of(device));
+                slots
+                    .0
+                    .extend(slots_of(device, illness(device, &now.nodes)));
             } else {
                 let why = format!(
                     "{name:?} is no name of a resource that the kubelet takes: mend [[resource]]"
@@ -156,11 +168,11 @@ impl Slots {
 }
 
 /// A device once, or once a slot where the operator declared that it is shared.
-fn slots_of(device: &Device) -> impl Iterator<Item = Slot> {
+fn slots_of(device: &Device, ill: Option<String>) -> impl Iterator<Item = Slot> {
     let slot = Slot {
         id: kubelet_id(&device.id),
         device: device.id.clone(),
-        ill: illness(device),
+        ill,
         numa_node: device.numa_node,
     };
     let count = device.slots.unwrap_or(1);
@@ -177,18 +189,24 @@ fn slots_of(device: &Device) -> impl Iterator<Item = Slot> {
 /// The ids by which the kubelet knows a device: one, or one a slot.
 #[must_use]
 pub fn kubelet_ids(device: &Device) -> Vec<String> {
-    slots_of(device).map(|slot| slot.id).collect()
+    slots_of(device, None).map(|slot| slot.id).collect()
 }
 
 /// Why a device cannot be used. What cannot be told is no illness: most drivers tell nothing.
-fn illness(device: &Device) -> Option<String> {
+fn illness(device: &Device, were_there: &BTreeSet<PathBuf>) -> Option<String> {
     if let Health::Unhealthy(why) = &device.health {
         return Some(why.clone());
     }
-    device
-        .nodes
-        .is_empty()
-        .then(|| "it has no device node: is its driver bound?".to_owned())
+    if device.nodes.is_empty() {
+        return Some("it has no device node: is its driver bound?".to_owned());
+    }
+    let lost = device.nodes.iter().find(|node| {
+        node.role != Role::Management && node.access.is_none() && were_there.contains(&node.path)
+    })?;
+    Some(format!(
+        "its node is gone, or is another device now: {}",
+        lost.path.display()
+    ))
 }
 
 /// An id that the API takes: the end of one that is too long is a hash of it.
@@ -212,7 +230,7 @@ fn kubelet_id(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dunnage_inventory::{Kind, Node, Role};
+    use dunnage_inventory::{Access, Kind, Node};
     use proptest::prelude::*;
 
     fn device(id: &str) -> Device {
@@ -250,6 +268,25 @@ mod tests {
         assert_eq!(slots.find("a").unwrap().ill, None);
         assert!(slots.find("b").unwrap().ill.is_some());
         assert_eq!(advertised(vec![device("a"), device("b")], &one), two);
+    }
+
+    #[test]
+    fn a_device_whose_node_was_there_and_is_gone_is_ill_until_it_is_back() {
+        let without = device("a");
+        let mut with = device("a");
+        with.nodes[0].access = Some(Access {
+            mode: 0o660,
+            uid: 0,
+            gid: 44,
+        });
+        let ill = |advertised: &Advertised| only(advertised).find("a").unwrap().ill.clone();
+        let unseen = advertised(vec![without.clone()], &Advertised::default());
+        assert_eq!(ill(&unseen), None);
+        let there = advertised(vec![with.clone()], &unseen);
+        assert_eq!(ill(&there), None);
+        let lost = advertised(vec![without], &there);
+        assert!(ill(&lost).unwrap().contains("/dev/x"));
+        assert_eq!(advertised(vec![with], &lost), there);
     }
 
     #[test]
