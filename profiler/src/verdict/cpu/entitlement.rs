@@ -34,6 +34,8 @@ pub(super) struct Contest {
     capacity: Vec<f64>,
     /// The window's length, which turns quotas in CPUs into seconds.
     seconds: f64,
+    /// For how long the contest lasted: the window, or a stretch of it.
+    lasted: f64,
     nodes: Vec<Node>,
     by_path: HashMap<Arc<str>, usize>,
     claimants: Vec<Claimant>,
@@ -77,7 +79,16 @@ impl Contest {
         Contest {
             capacity,
             seconds,
+            lasted: seconds,
             ..Contest::default()
+        }
+    }
+
+    /// A contest over one CPU in stretches of a window that come to `length` seconds.
+    pub(super) fn in_stretches(length: f64, seconds: f64) -> Contest {
+        Contest {
+            lasted: length,
+            ..Contest::new(vec![length], seconds)
         }
     }
 
@@ -313,7 +324,7 @@ impl Contest {
     /// Whether a claimant does not want the CPU all the time. What it wants is then known less well: it
     /// is what it had and waited, though with less waiting it would not have had more.
     pub(super) fn rests(&self, who: usize) -> bool {
-        self.claimants[who].want < thresholds::ALL_THE_TIME * self.seconds
+        self.claimants[who].want < thresholds::ALL_THE_TIME * self.lasted
     }
 
     /// Whether a claimant has all that it wants.

@@ -246,7 +246,7 @@ impl<'a> Scene<'a> {
         present.truncate(MOST_IN_BURST);
 
         let length: f64 = present.iter().map(|(_, used)| used).sum();
-        let mut contest = Contest::new(vec![length], self.seconds);
+        let mut contest = Contest::in_stretches(length, self.seconds);
         for (party, used) in &present {
             let throughout = *party == victim || *party == suspect;
             let want = if throughout { 2.0 * length } else { *used };
@@ -291,7 +291,7 @@ impl<'a> Scene<'a> {
         present.truncate(MOST_IN_BURST);
 
         let length: f64 = present.iter().map(|(_, used)| used).sum();
-        let mut contest = Contest::new(vec![length], self.seconds);
+        let mut contest = Contest::in_stretches(length, self.seconds);
         for (party, used) in &present {
             let waited = self.blame(*party, suspect) / self.at_once(*party);
             let want = if *party == suspect {

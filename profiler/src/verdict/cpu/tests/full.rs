@@ -128,3 +128,32 @@ fn a_heavy_neighbour_that_rests_is_above_its_share_all_the_same() {
     }
     assert_eq!(said(world), [harms("web", "batch")]);
 }
+
+/// Three threads that come twice a second for 80 ms, beside requests and a light one: read on a real host.
+/// In its bursts the culprit wants all there is; that it rests in between says nothing against that.
+#[test]
+fn bursts_of_one_that_uses_least_of_all_are_found() {
+    let mut world = World::new(2, 1.0);
+    let (web, log, batch) = (
+        world.container("web"),
+        world.container("log"),
+        world.container("batch"),
+    );
+    world.ran(web, 0, 0.336);
+    world.ran(log, 0, 0.1);
+    world.ran(batch, 0, 0.0899);
+    waited(&mut world, web, 0, &[(log, 0.0374), (batch, 0.0330)]);
+    waited(&mut world, log, 0, &[(web, 0.0602), (batch, 0.0171)]);
+    waited(
+        &mut world,
+        batch,
+        0,
+        &[(batch, 0.1793), (web, 0.1758), (log, 0.0585)],
+    );
+    for (party, waits, wakes) in [(web, 120, 83), (log, 100, 100), (batch, 60, 6)] {
+        world.row(party).waits = waits;
+        world.row(party).wakes = wakes;
+    }
+    let said = said(world);
+    assert!(said.contains(&harms("web", "batch")), "{said:?}");
+}
