@@ -1,3 +1,5 @@
+//! Who holds what, from the lists and checkpoints of kubelets.
+
 use super::*;
 use proptest::prelude::*;
 

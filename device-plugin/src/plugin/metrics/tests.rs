@@ -1,3 +1,5 @@
+//! What the page for Prometheus says, and who may read it.
+
 use super::*;
 use proptest::prelude::*;
 

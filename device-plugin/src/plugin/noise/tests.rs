@@ -1,3 +1,5 @@
+//! Where verdicts say that there is noise, and for how long that is believed.
+
 use super::*;
 use serde_json::json;
 
