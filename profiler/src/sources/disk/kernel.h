@@ -5,6 +5,8 @@
 #ifndef DUNNAGE_DISK_KERNEL_H
 #define DUNNAGE_DISK_KERNEL_H
 
+#include "../block.h"
+
 /* include/linux/blk_types.h; unchanged since 5.12. */
 #define OP_MASK 0xff
 #define OP_WRITE 1 /* every odd operation writes */
@@ -13,11 +15,6 @@
 #define OP_SECURE_ERASE 5
 #define REQ_SYNC (1U << 11)
 #define REQ_PREFLUSH (1U << 18)
-
-/* include/linux/memcontrol.h: the lowest bits of memcg_data. */
-#define MEMCG_NOT_A_GROUP 1 /* a table of slab objects */
-#define MEMCG_KERNEL 2      /* an obj_cgroup */
-#define MEMCG_FLAGS 7
 
 /* A kernel thread with this at the start of its command writes a journal of ext4 or ocfs2. */
 #define JOURNAL_THREAD 0x2f3264626aULL /* "jbd2/" */
@@ -46,60 +43,10 @@ struct block_device {
     struct gendisk *bd_disk;
 } RELOCATED;
 
-struct blkcg {
-    struct cgroup_subsys_state css;
-} RELOCATED;
-
-struct blkcg_gq {
-    struct blkcg *blkcg;
-} RELOCATED;
-
-struct mem_cgroup {
-    struct cgroup_subsys_state css;
-} RELOCATED;
-
-struct obj_cgroup {
-    struct mem_cgroup *memcg;
-} RELOCATED;
-
 struct inode;
 
 struct address_space {
     struct inode *host;
-} RELOCATED;
-
-struct page {
-    unsigned long compound_head;
-    unsigned long memcg_data;
-    struct address_space *mapping;
-} RELOCATED;
-
-/* Since 5.16; the first page of a folio. */
-struct folio {
-    unsigned long memcg_data;
-    struct address_space *mapping;
-} RELOCATED;
-
-struct bio_vec {
-    struct page *bv_page;
-} RELOCATED;
-
-struct bvec_iter {
-    unsigned int bi_size;
-    unsigned int bi_idx;
-} RELOCATED;
-
-struct bio {
-    struct block_device *bi_bdev;
-    unsigned int bi_opf;
-    struct bvec_iter bi_iter;
-    struct blkcg_gq *bi_blkg;
-    struct bio_vec *bi_io_vec;
-    struct bio *bi_next;
-} RELOCATED;
-
-struct request {
-    struct bio *bio;
 } RELOCATED;
 
 struct super_block {
@@ -118,9 +65,6 @@ struct file {
 
 /* owner.h has the values that all objects need. */
 enum cgroup_subsys_id___disk { io_cgrp_id = 3 };
-
-/* Reads a field through a pointer that the verifier knows nothing of. */
-#define READ(to, pointer, field) bpf_probe_read_kernel(&(to), sizeof(to), &(pointer)->field)
 
 /* The key of a cgroup that is not a root; `v1` is set where the hierarchy is of version 1. */
 INLINE u64 key_of_group(struct cgroup *group, u64 v1)
@@ -168,7 +112,7 @@ INLINE u64 key_of_page(struct page *page)
         READ(data, page, memcg_data);
     if (!data || data & MEMCG_NOT_A_GROUP)
         return 0;
-    struct mem_cgroup *group = (struct mem_cgroup *)(data & ~(unsigned long)MEMCG_FLAGS);
+    struct mem_cgroup___numbered *group = (struct mem_cgroup___numbered *)(data & ~(unsigned long)MEMCG_FLAGS);
     if (data & MEMCG_KERNEL) {
         struct obj_cgroup *object = (struct obj_cgroup *)group;
         READ(group, object, memcg);
