@@ -5,24 +5,17 @@ use crate::parties::PartyLookup;
 use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::Nanos;
-use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PressureUse, Stalls, WindowUse};
+use dunnage_model::usage::{CpuUse, PartyUse, PressureUse, Stalls, WindowUse};
 use std::sync::Arc;
 
 /// A party that ran for `cpu_seconds`, and of which nothing else is known.
 pub(crate) fn party_use(party: impl Into<Arc<Party>>, cpu_seconds: f64) -> PartyUse {
     PartyUse {
-        party: party.into(),
         cpu: CpuUse {
             usage: Nanos::from_seconds(cpu_seconds),
             ..CpuUse::default()
         },
-        claim: CpuClaim::default(),
-        memory: None,
-        disk: None,
-        network: None,
-        pressure: PressureUse::default(),
-        processes: None,
-        threads: None,
+        ..PartyUse::new(party)
     }
 }
 

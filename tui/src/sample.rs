@@ -6,8 +6,8 @@ use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::{Bytes, Nanos};
 use dunnage_model::usage::{
-    CpuClaim, CpuUse, DiskUse, LevelWeight, MemoryUse, NetworkUse, PartyUse, PartyWait,
-    PressureUse, Stalls, WindowUse,
+    CpuUse, DiskUse, LevelWeight, MemoryUse, NetworkUse, PartyUse, PartyWait, PressureUse, Stalls,
+    WindowUse,
 };
 use dunnage_model::verdict::{Cause, Cleared, Coverage, Culprit, Judgement, Resource, Verdict};
 use std::collections::BTreeMap;
@@ -27,19 +27,12 @@ pub(crate) fn container(name: &str) -> Party {
 
 pub(crate) fn using(party: Party, cpu: f64, wait: Option<f64>) -> PartyUse {
     PartyUse {
-        party: Arc::new(party),
         cpu: CpuUse {
             usage: seconds(cpu),
             runqueue_wait: wait.map(seconds),
             ..CpuUse::default()
         },
-        claim: CpuClaim::default(),
-        memory: None,
-        disk: None,
-        network: None,
-        pressure: PressureUse::default(),
-        processes: None,
-        threads: None,
+        ..PartyUse::new(party)
     }
 }
 

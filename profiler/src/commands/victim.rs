@@ -149,7 +149,7 @@ mod tests {
     use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host};
     use dunnage_model::party::{PartyKind, Pod};
     use dunnage_model::units::Nanos;
-    use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PressureUse, Stalls};
+    use dunnage_model::usage::{PartyUse, PressureUse, Stalls};
 
     fn pod() -> Party {
         let mut party = Party::new("/kubepods/x", PartyKind::Container, "app");
@@ -192,17 +192,7 @@ mod tests {
 
     #[test]
     fn a_name_of_several_is_told_apart_by_id_or_cgroup() {
-        let user = |party: Party| PartyUse {
-            party: party.into(),
-            cpu: CpuUse::default(),
-            claim: CpuClaim::default(),
-            memory: None,
-            disk: None,
-            network: None,
-            pressure: PressureUse::default(),
-            processes: None,
-            threads: None,
-        };
+        let user = |party: Party| PartyUse::new(party);
         let mut other = Party::new("/a\x1b", PartyKind::Service, "app");
         other.cgroup = Some("/a\x1b".to_owned());
         let window = WindowUse {

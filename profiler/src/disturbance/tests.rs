@@ -4,7 +4,7 @@ use super::*;
 use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host, InterruptKind, OwnerCpu};
 use dunnage_model::party::PartyKind;
 use dunnage_model::usage::{
-    Blamed, CpuClaim, CpuUse, DiskStall, Interruption, Interrupts, PressureUse, Stalls,
+    Blamed, CpuUse, DiskStall, Interruption, Interrupts, PressureUse, Stalls,
 };
 use dunnage_model::verdict::Culprit;
 use proptest::prelude::*;
@@ -19,7 +19,6 @@ fn seconds(seconds: f64) -> Nanos {
 
 fn party(key: &str, ran: f64) -> PartyUse {
     PartyUse {
-        party: Arc::new(Party::new(key, PartyKind::Service, key)),
         cpu: CpuUse {
             usage: seconds(ran),
             cpus: vec![OwnerCpu {
@@ -29,13 +28,7 @@ fn party(key: &str, ran: f64) -> PartyUse {
             }],
             ..CpuUse::default()
         },
-        claim: CpuClaim::default(),
-        memory: None,
-        disk: None,
-        network: None,
-        pressure: PressureUse::default(),
-        processes: None,
-        threads: None,
+        ..PartyUse::new(Party::new(key, PartyKind::Service, key))
     }
 }
 

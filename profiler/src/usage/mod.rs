@@ -23,7 +23,7 @@ use crate::parties::PartyLookup;
 use dunnage_model::observation::{Fidelity, Observation, Owner};
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::Nanos;
-use dunnage_model::usage::{CpuClaim, CpuUse, PartyUse, PartyWait, PressureUse, Stalls, WindowUse};
+use dunnage_model::usage::{CpuUse, PartyUse, PartyWait, Stalls, WindowUse};
 use rustc_hash::FxHashMap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -138,18 +138,11 @@ impl<'a> Books<'a> {
         let index = self.parties.len();
         self.by_key.insert(party.key.clone(), index);
         self.parties.push(PartyUse {
-            party: party.clone(),
             cpu: CpuUse {
                 runqueue_wait: self.waited,
                 ..CpuUse::default()
             },
-            claim: CpuClaim::default(),
-            memory: None,
-            disk: None,
-            network: None,
-            pressure: PressureUse::default(),
-            processes: None,
-            threads: None,
+            ..PartyUse::new(party.clone())
         });
         index
     }

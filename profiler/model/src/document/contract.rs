@@ -81,13 +81,7 @@ fn bare(party: Party) -> PartyUse {
             usage: Nanos::from_seconds(0.1),
             ..CpuUse::default()
         },
-        memory: None,
-        disk: None,
-        network: None,
-        pressure: PressureUse::default(),
-        processes: None,
-        threads: None,
-        ..party_use(Arc::new(party), 0.0)
+        ..PartyUse::new(party)
     }
 }
 

@@ -63,6 +63,24 @@ pub struct PartyUse {
     pub threads: Option<u64>,
 }
 
+impl PartyUse {
+    /// A party of which nothing is known yet.
+    #[must_use]
+    pub fn new(party: impl Into<Arc<Party>>) -> PartyUse {
+        PartyUse {
+            party: party.into(),
+            cpu: CpuUse::default(),
+            claim: CpuClaim::default(),
+            memory: None,
+            disk: None,
+            network: None,
+            pressure: PressureUse::default(),
+            processes: None,
+            threads: None,
+        }
+    }
+}
+
 /// CPU time of one party in the window.
 #[derive(Clone, Debug, Default)]
 pub struct CpuUse {

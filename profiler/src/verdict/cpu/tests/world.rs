@@ -5,10 +5,9 @@ use dunnage_model::observation::{CgroupLayout, CpuTimes, Fidelity, Host, OwnerCp
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::Nanos;
 use dunnage_model::usage::{
-    CpuClaim, CpuUse, LevelWeight, ParentQuota, PartyUse, PartyWait, PressureUse, Stalls, WindowUse,
+    CpuClaim, LevelWeight, ParentQuota, PartyUse, PartyWait, PressureUse, Stalls, WindowUse,
 };
 use dunnage_model::verdict::{Cause, Fact, Judgement, Verdict};
-use std::sync::Arc;
 
 /// A window under construction; parties are numbers.
 pub(super) struct World {
@@ -44,15 +43,8 @@ impl World {
 
     fn party(&mut self, party: Party, claim: CpuClaim) -> usize {
         self.window.parties.push(PartyUse {
-            party: Arc::new(party),
-            cpu: CpuUse::default(),
             claim,
-            memory: None,
-            disk: None,
-            network: None,
-            pressure: PressureUse::default(),
-            processes: None,
-            threads: None,
+            ..PartyUse::new(party)
         });
         self.rows.push(PartyWait {
             party: self.rows.len(),
