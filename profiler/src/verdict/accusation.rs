@@ -39,15 +39,18 @@ impl Accusation {
             + self.unexplained
     }
 
-    /// The culprits once each, most harm first.
+    /// The culprits worth naming once each, most harm first.
     pub(super) fn by_harm(&self) -> Vec<(usize, f64)> {
         let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
         for (party, seconds) in self.culprits.iter().filter(|(_, s)| *s > 0.0) {
             *sums.entry(*party).or_default() += seconds;
         }
-        let mut all: Vec<(usize, f64)> = sums.into_iter().collect();
-        all.sort_by(|a, b| b.1.total_cmp(&a.1));
-        all
+        worth_naming(sums)
+    }
+
+    /// Whether `party` is named.
+    pub(super) fn accuses(&self, party: usize) -> bool {
+        self.by_harm().iter().any(|(culprit, _)| *culprit == party)
     }
 
     /// The verdict in these words. Shares and the unexplained add up to 1.
@@ -82,6 +85,19 @@ impl Accusation {
     }
 }
 
+/// Who did less than this part of what the worst culprit did was in the way by chance: a time slice where
+/// the other filled the window. Its share would be shown as nought.
+const WORTH_NAMING: f64 = 0.01;
+
+/// Those worth naming, most harm first. What the others did stays unexplained.
+pub(super) fn worth_naming(seconds: BTreeMap<usize, f64>) -> Vec<(usize, f64)> {
+    let mut culprits: Vec<(usize, f64)> = seconds.into_iter().collect();
+    culprits.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let most = culprits.first().map_or(0.0, |(_, seconds)| *seconds);
+    culprits.retain(|(_, seconds)| *seconds >= WORTH_NAMING * most);
+    culprits
+}
+
 fn party_at(window: &WindowUse, index: usize) -> Option<Arc<Party>> {
     window.parties.get(index).map(|user| user.party.clone())
 }
@@ -98,4 +114,22 @@ pub(super) fn cause_by(kind: PartyKind) -> Cause {
 /// Whether a party of this kind can be a victim.
 pub(super) fn can_lose(kind: PartyKind) -> bool {
     matches!(kind, PartyKind::Container | PartyKind::Service)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_in_the_way_for_a_moment_is_not_named() {
+        let seconds = BTreeMap::from([(1, 0.0584), (2, 0.0002), (3, 0.006)]);
+        assert_eq!(worth_naming(seconds), [(1, 0.0584), (3, 0.006)]);
+    }
+
+    #[test]
+    fn many_who_each_did_little_are_all_named() {
+        let seconds: BTreeMap<usize, f64> = (0..200).map(|party| (party, 0.001)).collect();
+        assert_eq!(worth_naming(seconds).len(), 200);
+        assert!(worth_naming(BTreeMap::new()).is_empty());
+    }
 }

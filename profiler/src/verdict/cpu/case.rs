@@ -3,6 +3,7 @@
 use super::blame::Facts;
 use super::scene::Scene;
 use super::{thresholds, words};
+use crate::verdict::accusation::worth_naming;
 use crate::verdict::confidence::Grounds;
 use dunnage_model::observation::Fidelity;
 use dunnage_model::units::Nanos;
@@ -92,20 +93,15 @@ impl Case {
         self.known() + self.unexplained
     }
 
-    /// The culprits, most harm first.
+    /// The culprits worth naming, most harm first.
     pub(super) fn by_harm(&self) -> Vec<(usize, f64)> {
-        let mut all: Vec<(usize, f64)> = self
-            .culprits
-            .iter()
-            .map(|(party, seconds)| (*party, *seconds))
-            .collect();
-        all.sort_by(|a, b| b.1.total_cmp(&a.1));
-        all
+        worth_naming(self.culprits.clone())
     }
 
     /// Whether `party` is a culprit here.
     pub(super) fn accuses(&self, party: usize) -> bool {
-        self.cause != Cause::Itself && self.culprits.contains_key(&party)
+        let culprits = self.by_harm();
+        self.cause != Cause::Itself && culprits.iter().any(|(culprit, _)| *culprit == party)
     }
 
     /// The verdict. Shares and the unexplained add up to 1.

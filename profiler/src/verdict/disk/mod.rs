@@ -88,7 +88,7 @@ impl Case {
     }
 
     fn accuses(&self, party: usize) -> bool {
-        self.accusation.culprits.iter().any(|(p, _)| *p == party)
+        self.accusation.accuses(party)
     }
 }
 
