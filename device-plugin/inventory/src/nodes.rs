@@ -1,8 +1,9 @@
 //! Device nodes: the kernel's numbers from sysfs, the node from `/dev`.
 
 use crate::device::{Access, Node, Role};
-use dunnage_host::HostRoot;
+use dunnage_host::{HostRoot, Located};
 use nix::sys::stat::{major, minor};
+use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -44,13 +45,22 @@ pub fn of_sysfs(host: &HostRoot, directory: impl AsRef<Path>, role: Role) -> Opt
 #[must_use]
 pub fn at(host: &HostRoot, path: impl AsRef<Path>, role: Role) -> Option<Node> {
     let path = path.as_ref();
-    let metadata = host.locate(path).ok()?.metadata;
+    of_metadata(path.to_path_buf(), &host.locate(path).ok()?.metadata, role)
+}
+
+/// The node that was located, by its real path; `None` where it is no device.
+#[must_use]
+pub fn located(there: Located, role: Role) -> Option<Node> {
+    of_metadata(there.path, &there.metadata, role)
+}
+
+fn of_metadata(path: PathBuf, metadata: &Metadata, role: Role) -> Option<Node> {
     let kind = metadata.file_type();
     if !kind.is_char_device() && !kind.is_block_device() {
         return None;
     }
     Some(Node {
-        path: path.to_path_buf(),
+        path,
         role,
         block: kind.is_block_device(),
         major: u32::try_from(major(metadata.rdev())).ok()?,

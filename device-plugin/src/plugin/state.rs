@@ -17,7 +17,7 @@ use answers::ResourcePlugin;
 use dunnage_host::HostRoot;
 use dunnage_inventory::{Config, Device, Inventory};
 use dunnage_model::gap::Gap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 use tokio::sync::{Notify, watch};
@@ -215,12 +215,12 @@ impl State {
         if self.settings.give == Give::Cdi {
             return Ok(Common::default());
         }
-        let mut devices: Vec<&Device> = slots
-            .0
-            .iter()
-            .filter_map(|slot| device(inventory, slot))
+        // One walk of the inventory: looking each slot up would take the square of their number.
+        let wanted: BTreeSet<&str> = slots.0.iter().map(|slot| slot.device.as_str()).collect();
+        let devices = inventory.devices.iter();
+        let devices: Vec<&Device> = devices
+            .filter(|device| wanted.contains(device.id.as_str()))
             .collect();
-        devices.dedup_by_key(|device| device.id.clone());
         Common::of(&self.host, inventory, &devices, &self.settings.offer)
             .map_err(|error| error.to_string())
     }

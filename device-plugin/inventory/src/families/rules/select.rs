@@ -5,6 +5,7 @@ use crate::config::Selection;
 use crate::device::{Node, Role};
 use crate::{nodes, pci};
 use dunnage_host::HostRoot;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// The most names of a folder, and the most matches of a rule, that are looked at.
@@ -141,18 +142,16 @@ fn nodes_below(host: &HostRoot, directory: &Path, cut: &mut bool) -> Vec<Node> {
 /// The nodes that fit one of the patterns.
 fn of_patterns(host: &HostRoot, patterns: &[String]) -> (Vec<Match>, bool) {
     let mut matches: Vec<Match> = Vec::new();
+    let mut known: HashSet<PathBuf> = HashSet::new();
     let mut cut = false;
     for pattern in patterns {
         for (path, star) in expand(host, pattern, &mut cut) {
             // A link is followed: engines refuse a link where a node should be.
-            let Ok(real) = host.locate(&path).map(|located| located.path) else {
+            let there = host.locate(&path).ok();
+            let Some(node) = there.and_then(|there| nodes::located(there, Role::Own)) else {
                 continue;
             };
-            let Some(node) = nodes::at(host, &real, Role::Own) else {
-                continue;
-            };
-            let known = matches.iter().any(|one| one.nodes.contains(&node));
-            if known || !real.starts_with("/dev") {
+            if !node.path.starts_with("/dev") || !known.insert(node.path.clone()) {
                 continue;
             }
             if matches.len() == MATCHES_LIMIT {
