@@ -1,6 +1,7 @@
 //! Placement against brute force, ties and noise.
 
 use super::*;
+use dunnage_inventory::{Device, Kind, PciPlace, Peer};
 use proptest::prelude::*;
 
 fn slots(ids: &[&str]) -> Vec<Slot> {
@@ -38,7 +39,6 @@ fn those_that_are_linked_go_together() {
 
 #[test]
 fn nearness_is_told_by_the_inventory() {
-    use dunnage_inventory::{Device, Kind, PciPlace, Peer};
     let device = |id: &str, path: &[&str], numa_node: Option<u32>| {
         let mut device = Device::new(id, "rules", Kind::Gpu, "acme");
         device.numa_node = numa_node;
@@ -142,6 +142,107 @@ fn eight_of_sixty_four_find_their_island() {
         chosen.iter().all(|id| island(id) == island(&chosen[0])),
         "{chosen:?}"
     );
+}
+
+/// One device of a made-up host: the bridges on its path, its NUMA node, and to whom it has how many
+/// links of what sort.
+type Made = (Vec<u8>, Option<u32>, Vec<(usize, usize, u32)>);
+
+fn made() -> impl Strategy<Value = Made> {
+    (
+        prop::collection::vec(0_u8..3, 0..3),
+        prop::option::of(0_u32..2),
+        prop::collection::vec((0_usize..16, 0_usize..3, 0_u32..40), 0..3),
+    )
+}
+
+fn inventory(made: &[Made]) -> Inventory {
+    let name = |at: usize| format!("{at:02}");
+    let device = |(at, (path, numa_node, links)): (usize, &Made)| {
+        let mut device = Device::new(name(at), "nvidia", Kind::Gpu, "nvidia");
+        device.numa_node = *numa_node;
+        device.pci = Some(PciPlace {
+            path: path.iter().map(|bridge| format!("b{bridge}")).collect(),
+            ..PciPlace::default()
+        });
+        let links = links.iter().filter(|(to, ..)| *to != at);
+        let peer = |(to, sort, links): &(usize, usize, u32)| Peer {
+            id: name(*to),
+            over: ["nvlink", "xgmi", "pcie"][*sort],
+            links: *links,
+        };
+        device.peers = links.map(peer).collect();
+        device
+    };
+    Inventory {
+        devices: made.iter().enumerate().map(device).collect(),
+        gaps: Vec::new(),
+    }
+}
+
+/// The worth of two devices by the inventory itself: nothing here is shared with the placement but the
+/// weights.
+fn nearness(a: &Device, b: &Device) -> u32 {
+    let links = |from: &Device, to: &Device| -> u32 {
+        let to = from.peers.iter().filter(|peer| peer.id == to.id);
+        to.filter(|peer| peer.over != "pcie")
+            .map(|peer| peer.links.clamp(1, 32))
+            .sum()
+    };
+    let path = |device: &Device| device.pci.as_ref().unwrap().path.clone();
+    let (left, right) = (path(a), path(b));
+    let bridge = match (left.is_empty() || right.is_empty(), &left, &right) {
+        (true, ..) => 0,
+        _ if left.last() == right.last() => SAME_SWITCH,
+        _ if left.first() == right.first() => SAME_SWITCH / 2,
+        _ => 0,
+    };
+    let node = if a.numa_node.is_some() && a.numa_node == b.numa_node {
+        SAME_NUMA_NODE
+    } else {
+        0
+    };
+    links(a, b).max(links(b, a)) * LINK + bridge + node
+}
+
+proptest! {
+    // Sixteen devices have 65,536 sets.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn up_to_sixteen_devices_with_links_are_placed_as_by_brute_force(
+        made in prop::collection::vec(made(), 1..=16),
+        size in 1_usize..=8,
+        must in prop::option::of(0_usize..16),
+    ) {
+        let inventory = inventory(&made);
+        let count = made.len();
+        let size = size.min(count);
+        let must = must.filter(|at| *at < count);
+        let near: Vec<Vec<u32>> = inventory
+            .devices
+            .iter()
+            .map(|a| inventory.devices.iter().map(|b| nearness(a, b)).collect())
+            .collect();
+        let worth = |bits: u32| -> u32 {
+            let set: Vec<usize> = (0..count).filter(|at| bits >> at & 1 == 1).collect();
+            let pairs = set.iter().enumerate();
+            pairs.flat_map(|(at, a)| set[at + 1..].iter().map(|b| near[*a][*b])).sum()
+        };
+        let best = (0_u32..1 << count)
+            .filter(|bits| bits.count_ones() as usize == size)
+            .filter(|bits| must.is_none_or(|at| bits >> at & 1 == 1))
+            .map(worth)
+            .max();
+        let names: Vec<String> = inventory.devices.iter().map(|device| device.id.clone()).collect();
+        let all = slots(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let wanted: Vec<String> = must.iter().map(|at| names[*at].clone()).collect();
+        let ties = Ties::of(&inventory);
+        let chosen = preferred(&all, &names, &wanted, size, Spread::Packed, &ties);
+        prop_assert!(wanted.iter().all(|id| chosen.contains(id)));
+        let bits = chosen.iter().map(|id| 1 << id.parse::<u32>().unwrap()).sum();
+        prop_assert_eq!(Some(worth(bits)), best);
+    }
 }
 
 proptest! {

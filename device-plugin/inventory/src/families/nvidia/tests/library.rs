@@ -1,6 +1,7 @@
 //! Both ways together: the files of a machine, and what a library says of it.
 
 use super::*;
+use crate::device::Peer;
 use crate::families::nvidia::{files, merge};
 use nvml::tests::{ask, build};
 use nvml::{Answer, Failure, Gpu, Refusal};
@@ -133,6 +134,30 @@ fn mig_mode_without_instances_is_of_no_use() {
     let found = merge(&host, &files::read(&host), Some(&answer));
     unhealthy(only(&found), "there is no instance");
     assert_eq!(only(&found).shares, Shares::UpTo(0));
+}
+
+#[test]
+fn links_that_the_library_tells_of_make_peers() {
+    let dir = tempfile::tempdir().unwrap();
+    let answer = ask(&build(dir.path(), "FABRIC"), Duration::from_secs(30));
+    let host = HostRoot::new(dir.path());
+    let found = merge(&host, &Files::default(), Some(&answer));
+    let [first, second, third, fourth] = found.devices.as_slice() else {
+        panic!("{found:?}");
+    };
+    for (one, other) in [
+        (first, second),
+        (second, first),
+        (third, fourth),
+        (fourth, third),
+    ] {
+        let expected = Peer {
+            id: other.id.clone(),
+            over: "nvlink",
+            links: 4,
+        };
+        assert_eq!(one.peers, [expected], "{}", one.id);
+    }
 }
 
 #[test]
