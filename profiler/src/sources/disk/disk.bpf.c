@@ -14,7 +14,9 @@
  * its own, and who has it write how much is counted where somebody waits for it at all.
  */
 #include "../ebpf.h"
+#include "../address.h"
 #include "../owner.h"
+#include "../bio.h"
 #include "tables.h"
 #include "kernel.h"
 
@@ -39,8 +41,15 @@ INLINE u32 device_of(struct directory *all, struct gendisk *disk)
     return DEVICES;
 }
 
+/* Where the loops over slots end. It is read anew for each slot, so that the verifier learns nothing from
+ * the comparison and walks a loop once, whatever came before. */
+INLINE u32 last_slot(struct device *device)
+{
+    return *(volatile u32 *)&device->used;
+}
+
 /* Brings the split of a device's time up to `now`. */
-INLINE void advance(struct device *device, struct blame *blame, struct known *known, u64 now)
+INLINE void advance(struct device *device, struct blame *blame, u64 now)
 {
     u64 passed = now - device->last;
     /* Another CPU read its clock later and was first. */
@@ -49,54 +58,80 @@ INLINE void advance(struct device *device, struct blame *blame, struct known *kn
     device->last = now;
     if (!device->weight)
         return;
-    known->busy += passed;
+    device->busy += passed;
     u64 scale = (passed << FRACTION) / device->weight;
-    for (u32 i = 0; i < SLOTS; i++)
-        blame->occupied[i] += device->weights[i] * scale >> FRACTION;
+    for (u32 i = 0; i < SLOTS; i++) {
+        if (i > last_slot(device))
+            break;
+        blame->occupied[i] += device->owners[i].weight * scale >> FRACTION;
+    }
 }
 
-/* Charges what an owner waited since it was last charged. No branches in the
- * loop: the verifier walks it once. */
+/* Charges what an owner waited since it was last charged. */
 INLINE void charge(struct device *device, struct blame *blame, struct slot *own, u32 victim, u64 now)
 {
-    u64 waiting = device->waiting[victim], passed = now - device->since[victim];
-    device->since[victim] = now;
+    struct owner *owner = &device->owners[victim];
+    u64 waiting = owner->waiting, passed = now - owner->since;
+    owner->since = now;
     if ((s64)passed > 0 && waiting) {
-        u64 part = blame->occupied[victim] - blame->charged[victim][victim];
+        u64 part = blame->occupied[victim] - blame->pairs[victim][victim].charged;
         own->wait += passed * waiting;
         own->waiting += passed;
         if (part * 16 < passed * ALONE)
             own->shared += part * waiting;
     }
     for (u32 i = 0; i < SLOTS; i++) {
+        if (i > last_slot(device))
+            break;
+        struct pair *pair = &blame->pairs[victim][i];
         u64 occupied = blame->occupied[i];
-        blame->time[victim][i] += (occupied - blame->charged[victim][i]) * waiting;
-        blame->charged[victim][i] = occupied;
+        pair->time += (occupied - pair->charged) * waiting;
+        pair->charged = occupied;
     }
 }
 
-/* The slot of an owner, its own or 0; it may have been another's who has nothing outstanding. */
-INLINE u32 slot_of(struct slots *slots, u64 key, u64 comm0, u64 comm1)
+/* Leaves in `found` a slot for an owner that has none yet: one that was another's who has nothing
+ * outstanding, or a new one, or 0. */
+INLINE void find_free(struct device *device, struct slots *slots, const struct beginning *request)
 {
-    u32 first = hash(key), free = 0;
-    for (u32 i = 0; i < PROBES; i++) {
-        u32 at = (first + i) % SLOTS;
-        struct slot *slot = &slots->slot[at];
-        if (slot->key == key) {
-            slot->retired = 0;
-            return at;
+    for (u32 i = 1; i < SLOTS; i++) {
+        if (i > last_slot(device))
+            break;
+        struct slot *slot = &slots->slot[i];
+        if (slot->retired && !slot->outstanding)
+            device->found = i;
+    }
+    u32 free = *(volatile u32 *)&device->found, used = last_slot(device);
+    if (!free && used < SLOTS - 1) {
+        free = used + 1;
+        device->used = free;
+        device->found = free;
+    }
+    if (!free)
+        return;
+    struct slot *slot = &slots->slot[free % SLOTS];
+    device->owners[free % SLOTS].key = request->key;
+    slot->key = request->key;
+    slot->name = request->name;
+}
+
+/* The slot of an owner, its own or 0. */
+INLINE u32 slot_of(struct device *device, struct slots *slots, const struct beginning *request)
+{
+    device->found = 0;
+    for (u32 i = 1; i < SLOTS; i++) {
+        if (i > last_slot(device))
+            break;
+        if (device->owners[i].key == request->key) {
+            device->found = i;
+            break;
         }
-        if (!free && (!slot->key || (slot->retired && !slot->outstanding)))
-            free = at;
     }
-    if (free) {
-        struct slot *slot = &slots->slot[free % SLOTS];
-        slot->key = key;
-        slot->name.comm[0] = comm0;
-        slot->name.comm[1] = comm1;
-        slot->retired = 0;
-    }
-    return free % SLOTS;
+    if (UNLIKELY(!*(volatile u32 *)&device->found))
+        find_free(device, slots, request);
+    u32 slot = *(volatile u32 *)&device->found % SLOTS;
+    slots->slot[slot].retired = 0;
+    return slot;
 }
 
 /* The kind and size of a request. */
@@ -109,47 +144,47 @@ INLINE u32 class_of(u32 op, u32 bytes)
 }
 
 /* Two buckets a power of two, from 1,024 ns. */
-GLOBAL int bucket_of(u64 time)
+INLINE u32 bucket_of(u64 time)
 {
-    u64 units = time >> 10, left = units;
-    u32 log = 0;
-    for (u32 step = 16; step; step >>= 1) {
-        if (left >> step) {
-            left >>= step;
-            log += step;
-        }
+    u64 units = time >> 10, left = units, log = 0;
+    for (u32 bits = 16; bits; bits >>= 1) {
+        /* No branch: each would double what the verifier walks. */
+        u64 more = (((1ULL << bits) - 1 - left) >> 63) * bits;
+        left >>= more;
+        log += more;
     }
-    u32 upper = log ? units >> ((log - 1) & 63) & 1 : 0;
+    u64 upper = (units >> ((log - 1) & 63)) & ((0 - log) >> 63);
     return log * 2 + upper;
 }
 
 /* Adds a request to its device and returns its owner's slot. */
-GLOBAL int begin(u64 place, u64 bytes, u64 key, u64 comm0, u64 comm1)
+GLOBAL int begin(const struct beginning *request)
 {
-    u64 now = bpf_ktime_get_ns();
+    if (!request)
+        return 0;
+    u64 now = request->now, place = request->place, bytes = request->amount;
     u32 index = place & 0xff, class = place >> 16 & 0xff;
     struct device *device = bpf_map_lookup_elem(&devices, &index);
     struct slots *owners = bpf_map_lookup_elem(&slots, &index);
     struct blame *blame = bpf_map_lookup_elem(&blames, &index);
-    struct known *facts = bpf_map_lookup_elem(&known, &index);
-    if (!device || !owners || !blame || !facts)
+    if (!device || !owners || !blame)
         return 0;
-    bpf_spin_lock(&device->lock);
-    u32 slot = slot_of(owners, key, comm0, comm1) % SLOTS;
-    struct slot *own = &owners->slot[slot];
-    if (key == KEY_JOURNAL)
-        device->journal = slot;
-    advance(device, blame, facts, now);
-    charge(device, blame, own, slot, now);
     u64 writes = class >= FIRST_WRITE && class < FLUSH_CLASS, reads = class < FIRST_WRITE;
+    bpf_spin_lock(&device->lock);
+    u32 slot = slot_of(device, owners, request) % SLOTS;
+    struct slot *own = &owners->slot[slot];
+    if (request->key == KEY_JOURNAL)
+        device->journal = slot;
+    advance(device, blame, now);
+    charge(device, blame, own, slot, now);
     own->written_bytes += writes * bytes;
     own->writes += writes;
     own->read_bytes += reads * bytes;
     own->reads += reads;
     if (!(place & UNSEEN)) {
         own->outstanding++;
-        device->waiting[slot] += place >> 24 & 1;
-        device->weights[slot] += place >> 32;
+        device->owners[slot].waiting += place >> 24 & 1;
+        device->owners[slot].weight += place >> 32;
         device->weight += place >> 32;
     }
     bpf_spin_unlock(&device->lock);
@@ -157,7 +192,7 @@ GLOBAL int begin(u64 place, u64 bytes, u64 key, u64 comm0, u64 comm1)
 }
 
 /* Takes a request off its device. */
-GLOBAL int end(u64 place, u64 start, u64 occupied)
+INLINE int take_off(u64 place, u64 start, u64 occupied)
 {
     u64 now = bpf_ktime_get_ns();
     u32 index = place & 0xff, slot = place >> 8 & (SLOTS - 1), class = place >> 16 & 0xff;
@@ -173,13 +208,15 @@ GLOBAL int end(u64 place, u64 start, u64 occupied)
     u32 cell = class * BUCKETS + (bucket < BUCKETS ? bucket : BUCKETS - 1);
     struct slot *own = &owners->slot[slot];
     bpf_spin_lock(&device->lock);
-    advance(device, blame, facts, now);
+    advance(device, blame, now);
     charge(device, blame, own, slot, now);
     own->outstanding--;
-    device->waiting[slot] -= place >> 24 & 1;
-    device->weights[slot] -= place >> 32;
+    device->owners[slot].waiting -= place >> 24 & 1;
+    device->owners[slot].weight -= place >> 32;
     device->weight -= place >> 32;
-    if (!(place & UNSEEN) && place >> 24 & 1) {
+    /* Linux 6.1's verifier has forgotten meanwhile how large a class can be. */
+    APART(class);
+    if (!(place & UNSEEN) && place >> 24 & 1 && class < CLASSES) {
         struct class *sums = &own->classes[class];
         sums->count++;
         sums->time += time;
@@ -194,12 +231,10 @@ GLOBAL int end(u64 place, u64 start, u64 occupied)
     return 0;
 }
 
-/* An argument of a tracepoint as a number: the verifier lets nobody calculate with a pointer. */
-INLINE u64 address_of(u64 *argument)
+/* The same off the straight path. */
+GLOBAL int end(u64 place, u64 start, u64 occupied)
 {
-    u64 address = 0;
-    bpf_probe_read_kernel(&address, sizeof(address), argument);
-    return address;
+    return take_off(place, start, occupied);
 }
 
 INLINE struct flights *places_of(u64 bio)
@@ -209,24 +244,25 @@ INLINE struct flights *places_of(u64 bio)
 }
 
 /* Programs do not interrupt themselves: an end that comes while another is being accounted on the same
- * CPU is missed. Looks at one place for a request that is gone since long. */
-INLINE void sweep(struct directory *all, u64 now)
+ * CPU is missed. Looks for requests that are gone since long. */
+RARE void sweep(struct directory *all, u64 now)
 {
-    u64 hand = all->hand++;
-    u32 set = hand / WAYS % (IN_FLIGHT / WAYS);
+    u32 set = all->hand++ % (IN_FLIGHT / WAYS);
     struct flights *places = bpf_map_lookup_elem(&in_flight, &set);
     if (!places)
         return;
-    struct flight *flight = &places->way[hand % WAYS];
-    u64 bio = flight->bio;
-    u64 start = flight->start;
-    if (!bio || !start || (s64)(now - start) < (s64)STALE_NS)
-        return;
-    struct flight old = *flight;
-    if (__sync_val_compare_and_swap(&flight->bio, bio, 0) != bio)
-        return;
-    __sync_fetch_and_add(&all->missed, 1);
-    end(old.place | UNSEEN, old.start, old.occupied);
+    for (u32 i = 0; i < WAYS; i++) {
+        struct flight *flight = &places->way[i];
+        u64 bio = flight->bio;
+        u64 start = flight->start;
+        if (!bio || !start || (s64)(now - start) < (s64)STALE_NS)
+            continue;
+        struct flight old = *flight;
+        if (__sync_val_compare_and_swap(&flight->bio, bio, 0) != bio)
+            continue;
+        __sync_fetch_and_add(&all->missed, 1);
+        end(old.place | UNSEEN, old.start, old.occupied);
+    }
 }
 
 /* A place for the request at `address`; 0 where there is none. */
@@ -263,13 +299,16 @@ SEC("tp_btf/block_bio_queue")
 int on_queue(u64 *context)
 {
     struct bio *bio = (struct bio *)context[0];
-    u64 address = address_of(context);
+    u64 address = number_of(bio);
     u32 zero = 0;
     struct directory *all = bpf_map_lookup_elem(&directory, &zero);
-    if (!all)
+    struct charged *last = bpf_map_lookup_elem(&last_charged, &zero);
+    if (!all || !last)
         return 0;
     u64 now = bpf_ktime_get_ns();
-    sweep(all, now);
+    /* By the clock's own bits, so that the CPUs share no counter. */
+    if (UNLIKELY((now >> 6 & (SWEEP_EVERY - 1)) == 0))
+        sweep(all, now);
     u32 index = device_of(all, bio->bi_bdev->bd_disk);
     struct blame *blame = bpf_map_lookup_elem(&blames, &index);
     struct flights *places = places_of(address);
@@ -290,14 +329,14 @@ int on_queue(u64 *context)
     if (waits && op & OP_WRITE && is_syncing(all))
         waits = 0;
     struct flight *flight = take_place(all, places, address);
-    struct name name = {};
-    u64 key = key_of_bio(bio, &name);
     u64 place = PLACE(index, 0, class, waits, weight);
     if (!flight) {
         __sync_fetch_and_add(&all->lost, 1);
         place |= UNSEEN;
     }
-    u32 slot = begin(place, bytes, key, name.comm[0], name.comm[1]);
+    struct beginning request = {.now = now, .place = place, .amount = bytes};
+    request.key = key_of_bio(bio, op & OP_WRITE, last, &request.name);
+    u32 slot = begin(&request);
     /* The compiler knows how large it can be, the verifier does not. */
     APART(slot);
     if (flight) {
@@ -314,16 +353,20 @@ GLOBAL int finish(u64 bio)
     struct flights *places = places_of(bio);
     if (!places)
         return 0;
-    for (int i = 0; i < WAYS; i++) {
-        struct flight *way = &places->way[i];
-        if (way->bio != bio)
-            continue;
-        struct flight flight = *way;
-        way->start = 0;
-        if (__sync_val_compare_and_swap(&way->bio, bio, 0) == bio)
-            end(flight.place, flight.start, flight.occupied);
-        break;
+    u32 found = WAYS;
+    for (u32 i = 0; i < WAYS; i++) {
+        if (places->way[i].bio == bio) {
+            found = i;
+            break;
+        }
     }
+    if (found == WAYS)
+        return 0;
+    struct flight *way = &places->way[found % WAYS];
+    struct flight flight = *way;
+    way->start = 0;
+    if (__sync_val_compare_and_swap(&way->bio, bio, 0) == bio)
+        take_off(flight.place, flight.start, flight.occupied);
     return 0;
 }
 
@@ -331,7 +374,7 @@ GLOBAL int finish(u64 bio)
 SEC("tp_btf/block_bio_complete")
 int on_complete(u64 *context)
 {
-    finish(address_of(context + 1));
+    finish(number_of((void *)context[1]));
     return 0;
 }
 
@@ -341,18 +384,16 @@ int on_request_complete(u64 *context)
 {
     struct request *request = (struct request *)context[0];
     u64 left = (u32)context[2];
-    struct bio *bio = 0;
-    READ(bio, request, bio);
+    struct bio *bio = request->bio;
     for (int i = 0; i < MERGED; i++) {
-        u32 bytes = 0;
         if (!bio)
             break;
-        READ(bytes, bio, bi_iter.bi_size);
+        u32 bytes = bio->bi_iter.bi_size;
         if (bytes > left)
             break;
         left -= bytes;
-        finish((u64)bio);
-        READ(bio, bio, bi_next);
+        finish(number_of(bio));
+        bio = bio->bi_next;
     }
     return 0;
 }
@@ -394,9 +435,8 @@ int on_sync(u64 *context)
     u32 index = device_of(all, filesystem->s_bdev->bd_disk);
     struct device *device = bpf_map_lookup_elem(&devices, &index);
     struct blame *blame = bpf_map_lookup_elem(&blames, &index);
-    struct known *facts = bpf_map_lookup_elem(&known, &index);
     struct sync fresh = { .start = bpf_ktime_get_ns() };
-    if (!device || !blame || !facts || bpf_map_update_elem(&syncs, &task, &fresh, BPF_NOEXIST)) {
+    if (!device || !blame || bpf_map_update_elem(&syncs, &task, &fresh, BPF_NOEXIST)) {
         __sync_fetch_and_add(&all->lost, 1);
         return 0;
     }
@@ -404,14 +444,15 @@ int on_sync(u64 *context)
     if (!sync)
         return 0;
     note_filesystem(all, filesystem->s_dev, index);
-    struct name name = {};
-    u64 key = key_of_requests(bpf_get_current_task_btf(), &name), place = PLACE(index, 0, SYNC_CLASS, 1, 0);
-    u32 slot = begin(place, 0, key, name.comm[0], name.comm[1]);
+    u64 place = PLACE(index, 0, SYNC_CLASS, 1, 0);
+    struct beginning waits = {.now = fresh.start, .place = place};
+    waits.key = key_of_requests(bpf_get_current_task_btf(), &waits.name);
+    u32 slot = begin(&waits);
     APART(slot);
     sync->place = place | (u64)(slot % SLOTS) << 8;
     sync->occupied = blame->occupied[slot % SLOTS];
     sync->journal = blame->occupied[device->journal % SLOTS];
-    sync->busy = facts->busy;
+    sync->busy = device->busy;
     __sync_fetch_and_add(&all->syncing, 1);
     return 0;
 }
@@ -430,13 +471,12 @@ int on_synced(u64 *context)
     u32 index = sync.place & 0xff, slot = sync.place >> 8 & (SLOTS - 1);
     struct device *device = bpf_map_lookup_elem(&devices, &index);
     struct blame *blame = bpf_map_lookup_elem(&blames, &index);
-    struct known *facts = bpf_map_lookup_elem(&known, &index);
-    if (!device || !blame || !facts)
+    if (!device || !blame)
         return 0;
     /* Alone is who had nobody's requests beside its own but the journal's. */
     u64 occupied = blame->occupied[slot];
     u64 mine = occupied - sync.occupied + blame->occupied[device->journal % SLOTS] - sync.journal;
-    u64 foreign = facts->busy - sync.busy - mine, time = bpf_ktime_get_ns() - sync.start;
+    u64 foreign = device->busy - sync.busy - mine, time = bpf_ktime_get_ns() - sync.start;
     if ((s64)foreign < 0)
         foreign = 0;
     end(sync.place, sync.start, occupied - (foreign < time ? time - foreign : 0));
@@ -444,16 +484,18 @@ int on_synced(u64 *context)
 }
 
 /* Counts blocks that somebody has a journal write. */
-GLOBAL int journalled(u64 place, u64 blocks, u64 key, u64 comm0, u64 comm1)
+GLOBAL int journalled(const struct beginning *written)
 {
-    u32 index = place & 0xff;
+    if (!written)
+        return 0;
+    u32 index = written->place & 0xff;
     struct device *device = bpf_map_lookup_elem(&devices, &index);
     struct slots *owners = bpf_map_lookup_elem(&slots, &index);
     if (!device || !owners)
         return 0;
     bpf_spin_lock(&device->lock);
-    u32 slot = slot_of(owners, key, comm0, comm1) % SLOTS;
-    owners->slot[slot].journalled += blocks;
+    u32 slot = slot_of(device, owners, written) % SLOTS;
+    owners->slot[slot].journalled += written->amount;
     bpf_spin_unlock(&device->lock);
     return 0;
 }
@@ -468,9 +510,9 @@ int on_handle(u64 *context)
     u32 index = disk_of(all, context[0]);
     if (index >= DEVICES)
         return 0;
-    struct name name = {};
-    u64 key = key_of_requests(bpf_get_current_task_btf(), &name);
-    journalled(index, blocks, key, name.comm[0], name.comm[1]);
+    struct beginning written = {.place = index, .amount = blocks};
+    written.key = key_of_requests(bpf_get_current_task_btf(), &written.name);
+    journalled(&written);
     return 0;
 }
 

@@ -5,8 +5,6 @@
 #ifndef DUNNAGE_DISK_KERNEL_H
 #define DUNNAGE_DISK_KERNEL_H
 
-#include "../block.h"
-
 /* include/linux/blk_types.h; unchanged since 5.12. */
 #define OP_MASK 0xff
 #define OP_WRITE 1 /* every odd operation writes */
@@ -66,62 +64,6 @@ struct file {
 /* owner.h has the values that all objects need. */
 enum cgroup_subsys_id___disk { io_cgrp_id = 3 };
 
-/* The key of a cgroup that is not a root; `v1` is set where the hierarchy is of version 1. */
-INLINE u64 key_of_group(struct cgroup *group, u64 v1)
-{
-    int level = 0, hierarchy = 0;
-    u64 id = 0;
-    struct kernfs_node *node = 0;
-    struct cgroup_root *root = 0;
-    READ(level, group, level);
-    if (level <= 0)
-        return 0;
-    READ(node, group, kn);
-    READ(root, group, root);
-    READ(id, node, id);
-    READ(hierarchy, root, hierarchy_id);
-    return hierarchy ? id | v1 : id;
-}
-
-/* The first page of a request, or of the folio that it is in; 0 where there is none. */
-INLINE struct page *first_page(struct bio *bio)
-{
-    struct bio_vec *vector = bio->bi_io_vec;
-    struct page *page = 0;
-    if (!vector)
-        return 0;
-    /* A clone begins somewhere in the vector of its origin. */
-    vector = (void *)vector + (u64)bio->bi_iter.bi_idx * sizeof(void *) * 2;
-    READ(page, vector, bv_page);
-    if (!page)
-        return 0;
-    unsigned long head = 0;
-    READ(head, page, compound_head);
-    return head & 1 ? (struct page *)(head - 1) : page;
-}
-
-/* Who was charged for a page, or 0: on version 1, whoever dirtied it. */
-INLINE u64 key_of_page(struct page *page)
-{
-    unsigned long data = 0;
-    if (!page || (!FIELD_EXISTS(((struct page *)0)->memcg_data) && !FIELD_EXISTS(((struct folio *)0)->memcg_data)))
-        return 0;
-    if (FIELD_EXISTS(((struct folio *)0)->memcg_data))
-        READ(data, (struct folio *)page, memcg_data);
-    else
-        READ(data, page, memcg_data);
-    if (!data || data & MEMCG_NOT_A_GROUP)
-        return 0;
-    struct mem_cgroup___numbered *group = (struct mem_cgroup___numbered *)(data & ~(unsigned long)MEMCG_FLAGS);
-    if (data & MEMCG_KERNEL) {
-        struct obj_cgroup *object = (struct obj_cgroup *)group;
-        READ(group, object, memcg);
-    }
-    struct cgroup *cgroup = 0;
-    READ(cgroup, group, css.cgroup);
-    return cgroup ? key_of_group(cgroup, KEY_V1_MEMORY) : 0;
-}
-
 /* Whether a page belongs to a regular file, and not to the file system's own blocks. */
 INLINE int is_of_file(struct page *page)
 {
@@ -153,32 +95,29 @@ INLINE u64 key_of_requests(struct task_struct *task, struct name *name)
 {
     if (ENUM_EXISTS(enum cgroup_subsys_id___disk, io_cgrp_id)) {
         struct cgroup_subsys_state *state = task->cgroups->subsys[ENUM_VALUE(enum cgroup_subsys_id___disk, io_cgrp_id)];
-        u64 key = key_of_group(state->cgroup, KEY_V1_BLKIO);
-        if (key & KEY_V1_BLKIO)
-            return key;
+        struct cgroup *group = state->cgroup;
+        if (group->level > 0 && group->root->hierarchy_id)
+            return group->kn->id | KEY_V1_BLKIO;
     }
     return key_of_task(task, name);
 }
 
-/* Whose a request is: of the cgroup that the kernel charges; where that is a root, of whoever was
- * charged for its pages; else of the task that queues it. A journal writes the files of a transaction too,
- * and their pages say whose they are; a page of its own blocks says who touched it first, which is
- * nothing. */
-INLINE u64 key_of_bio(struct bio *bio, struct name *name)
+/* Whose a request is: of the cgroup that the kernel charges; where that is a root, of the task that reads,
+ * and of whoever was charged for the pages that are written or that a kernel thread moves; else of the
+ * task that queues it. A journal writes the files of a transaction too, and their pages say whose they
+ * are; a page of its own blocks says who touched it first, which is nothing. */
+INLINE u64 key_of_bio(struct bio *bio, u32 writes, struct charged *last, struct name *name)
 {
-    u64 key = 0;
-    if (FIELD_EXISTS(((struct bio *)0)->bi_blkg)) {
-        struct blkcg_gq *group = bio->bi_blkg;
-        if (group)
-            key = key_of_group(group->blkcg->css.cgroup, KEY_V1_BLKIO);
-    }
+    u64 key = key_of_block_cgroup(bio);
     if (key)
         return key;
     struct task_struct *task = bpf_get_current_task_btf();
+    if (!writes && !(task->flags & PF_KTHREAD))
+        return key_of_task(task, name);
     struct page *page = first_page(bio);
     int journal = writes_a_journal(task);
     if (!journal || (page && is_of_file(page)))
-        key = key_of_page(page);
+        key = key_of_page(page, last);
     if (key)
         return key;
     return journal ? KEY_JOURNAL : key_of_task(task, name);

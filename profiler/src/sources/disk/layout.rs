@@ -49,24 +49,25 @@ pub(super) mod slot {
 /// `struct blame`.
 pub(super) mod blame {
     use super::SLOTS;
-    const TIME: usize = SLOTS + SLOTS * SLOTS;
-    pub(in super::super) const WORDS: usize = TIME + SLOTS * SLOTS;
+    /// `struct pair`: what was charged, and the time.
+    const PAIR_WORDS: usize = 2;
+    pub(in super::super) const WORDS: usize = SLOTS + SLOTS * SLOTS * PAIR_WORDS;
 
     pub(in super::super) fn occupied(slot: usize) -> usize {
         slot
     }
 
     pub(in super::super) fn time(victim: usize, culprit: usize) -> usize {
-        TIME + victim * SLOTS + culprit
+        SLOTS + (victim * SLOTS + culprit) * PAIR_WORDS + 1
     }
 }
 
-/// `struct known`; it begins with the busy time.
+/// `struct known`.
 pub(super) mod known {
     use super::{BUCKETS, CLASSES};
-    pub(in super::super) const WORDS: usize = 1 + CLASSES * BUCKETS;
+    pub(in super::super) const WORDS: usize = CLASSES * BUCKETS;
 
     pub(in super::super) fn latency(class: usize, bucket: usize) -> usize {
-        1 + class * BUCKETS + bucket
+        class * BUCKETS + bucket
     }
 }

@@ -7,8 +7,8 @@
 #define DUNNAGE_DISK_TABLES_H
 
 #define DEVICES 32   /* a power of two: devices that had a request since the start; what comes after is counted as lost */
-#define SLOTS 32     /* owners of one device, a power of two; slot 0 is all who found no other */
-#define PROBES 8     /* slots to look at for an owner */
+#define SLOTS 32     /* owners of one device, a power of two; slot 0 is all who found no other. Loops end at
+                      * the last one that is in use. */
 #define IN_FLIGHT 4096 /* requests between queueing and completion, a power of two */
 #define MERGED 320   /* of one hardware request: 4 KiB each up to the 1,280 KiB that the kernel merges */
 #define WAYS 4       /* places where one request may be; divides IN_FLIGHT */
@@ -22,6 +22,7 @@
 #define FRACTION 20  /* bits behind the point when time is split */
 #define ALONE 15     /* so many sixteenths of the device's time are as good as all of it */
 #define STALE_NS 30000000000ULL /* a request whose end was missed is forgotten after this */
+#define SWEEP_EVERY 8 /* one request in so many looks for such, a power of two */
 
 /* What a request counts for when the device's time is split: what it costs to do one at all, in units
  * of the 4 KiB that it moves besides (32 KiB: between what the linear models of the kernel's iocost
@@ -67,28 +68,41 @@ struct slots {
     struct slot slot[SLOTS];
 };
 
-/* The time of a device, split over its owners. */
-struct blame {
-    u64 occupied[SLOTS];      /* each one's part of the time in which the device had requests */
-    u64 charged[SLOTS][SLOTS]; /* [victim]: `occupied` when the victim was last charged */
-    u64 time[SLOTS][SLOTS];   /* [victim][culprit]: request-time of the victim */
+/* What a victim waited for one culprit. */
+struct pair {
+    u64 charged; /* `occupied` of the culprit when the victim was last charged */
+    u64 time;    /* request-time of the victim */
 };
 
-/* What is known of a device. */
+/* The time of a device, split over its owners. */
+struct blame {
+    u64 occupied[SLOTS];            /* each one's part of the time in which the device had requests */
+    struct pair pairs[SLOTS][SLOTS]; /* [victim][culprit] */
+};
+
+/* What is known of a device: requests that somebody waits for, by class and latency. */
 struct known {
-    u64 busy;                       /* time with requests outstanding */
-    u64 latency[CLASSES * BUCKETS]; /* requests that somebody waits for, by class and latency */
+    u64 latency[CLASSES * BUCKETS];
+};
+
+/* What every event of an owner's touches. The CPUs hand these lines to and fro, so they are few. */
+struct owner {
+    u64 key;
+    u64 weight;  /* of its requests outstanding */
+    u64 waiting; /* of its requests, those that somebody waits for */
+    u64 since;   /* when it was last charged */
 };
 
 /* The state of a device, under its lock. */
 struct device {
     struct bpf_spin_lock lock;
-    u32 journal;         /* the slot of the file system's journal */
-    u64 last;            /* when `occupied` was brought up to date */
-    u64 weight;          /* of all requests outstanding, */
-    u64 weights[SLOTS];  /* and of each owner's */
-    u64 waiting[SLOTS];  /* of each owner's requests, those that somebody waits for */
-    u64 since[SLOTS];    /* when each owner was last charged */
+    u32 journal; /* the slot of the file system's journal */
+    u32 used;    /* the last slot that is in use or was */
+    u32 found;   /* scratch: the slot that is searched for, in memory so that the verifier forgets which */
+    u64 last;    /* when `occupied` was brought up to date */
+    u64 weight;  /* of all requests outstanding */
+    u64 busy;    /* time with requests outstanding */
+    struct owner owners[SLOTS];
 };
 
 /* Where a request is counted, in one number: device, slot, class, whether somebody waits for it, weight. */
@@ -106,6 +120,15 @@ struct flight {
 
 struct flights {
     struct flight way[WAYS];
+};
+
+/* A request that comes, or blocks that somebody has a journal write. */
+struct beginning {
+    u64 now;
+    u64 place; /* its slot is not known yet */
+    u64 amount; /* bytes, or blocks */
+    u64 key;
+    struct name name;
 };
 
 /* A task inside fsync. It waits as a request does, and the device does not work for it: the device works
@@ -134,5 +157,6 @@ struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, DEVICES); MAP_UIN
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, DEVICES); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct known); } known SEC(".maps");
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, IN_FLIGHT / WAYS); MAP_TYPE(key, u32); MAP_TYPE(value, struct flights); } in_flight SEC(".maps");
 struct { MAP_UINT(type, MAP_TYPE_HASH); MAP_UINT(max_entries, SYNCS); MAP_TYPE(key, u32); MAP_TYPE(value, struct sync); } syncs SEC(".maps");
+struct { MAP_UINT(type, MAP_TYPE_PERCPU_ARRAY); MAP_UINT(max_entries, 1); MAP_TYPE(key, u32); MAP_TYPE(value, struct charged); } last_charged SEC(".maps");
 
 #endif
