@@ -78,11 +78,23 @@ pub struct RunLoss {
 }
 
 impl RunLoss {
-    /// Lost / (lost + had), 0 to 1.
+    /// The part of a run's time that was lost, 0 to 1: of what it wanted of the resource where that is
+    /// more than its `length`, as with several threads. One that mostly sleeps loses little by a short
+    /// wait, however much of the little it wanted that was.
     #[must_use]
-    pub fn fraction(&self) -> f64 {
-        let (lost, had) = (self.lost.seconds(), self.had.seconds());
-        if lost > 0.0 { lost / (lost + had) } else { 0.0 }
+    pub fn fraction(&self, length: Nanos) -> f64 {
+        self.part(self.lost, length)
+    }
+
+    /// The same for a part of what was lost.
+    #[must_use]
+    pub fn part(&self, lost: Nanos, length: Nanos) -> f64 {
+        let wanted = self.lost + self.had;
+        if lost > Nanos::ZERO {
+            lost.seconds() / wanted.max(length).seconds()
+        } else {
+            0.0
+        }
     }
 }
 
@@ -156,7 +168,7 @@ impl RunReport {
     pub fn disturbance(&self) -> f64 {
         self.losses
             .iter()
-            .map(RunLoss::fraction)
+            .map(|loss| loss.fraction(self.length))
             .fold(0.0, f64::max)
     }
 

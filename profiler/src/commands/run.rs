@@ -244,7 +244,7 @@ impl Watch {
         };
         let (ran, windows) = (tally.ran, tally.windows);
         let (coverage, circumstances) = (tally.coverage.clone(), tally.circumstances);
-        let (losses, verdicts) = tally.close(&named);
+        let (losses, verdicts) = tally.close(self.length, &named);
         Some(RunReport {
             command: words
                 .iter()

@@ -272,11 +272,12 @@ impl Tally {
         *coverage = (*coverage).min(Coverage::Correlated);
     }
 
-    /// The losses, the largest fraction first, each of its parties as `named` knows it now; and the
+    /// The losses of a run of this `length`, the largest fraction first, each of its parties as `named` knows it now; and the
     /// verdicts, most harm first.
     #[must_use]
     pub fn close(
         self,
+        length: Nanos,
         named: &dyn Fn(&Arc<Party>) -> Arc<Party>,
     ) -> (Vec<RunLoss>, Vec<RunVerdict>) {
         let ran = self.ran;
@@ -286,7 +287,7 @@ impl Tally {
             .map(|(resource, loss)| loss.closed(resource, ran, named))
             .filter(|loss| loss.lost > Nanos::ZERO)
             .collect();
-        losses.sort_by(|a, b| b.fraction().total_cmp(&a.fraction()));
+        losses.sort_by(|a, b| b.fraction(length).total_cmp(&a.fraction(length)));
         let mut verdicts: Vec<RunVerdict> = self.verdicts.into_values().collect();
         verdicts
             .sort_by_key(|verdict| (verdict.worst.cause == Cause::Itself, Reverse(verdict.harm)));

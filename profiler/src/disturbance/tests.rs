@@ -13,6 +13,9 @@ const RUN: usize = 0;
 const BATCH: usize = 1;
 const KERNEL: usize = 2;
 
+/// The run's, shorter than what it wants of the CPU: it has several threads.
+const LENGTH: Nanos = Nanos(5_000_000_000);
+
 fn seconds(seconds: f64) -> Nanos {
     Nanos::from_seconds(seconds)
 }
@@ -100,7 +103,7 @@ fn tally(windows: &[WindowUse]) -> Tally {
 }
 
 fn losses(windows: &[WindowUse]) -> Vec<RunLoss> {
-    tally(windows).close(&|party| party.clone()).0
+    tally(windows).close(LENGTH, &|party| party.clone()).0
 }
 
 #[test]
@@ -115,7 +118,7 @@ fn its_own_threads_and_its_own_quota_are_nobody_elses_doing() {
     let tally = tally(&[window(10.0, Some(vec![row]))]);
     assert_eq!(tally.circumstances.waited_for_itself, Some(seconds(3.0)));
     assert_eq!(tally.circumstances.throttled, Some(seconds(2.0)));
-    assert!(tally.close(&|party| party.clone()).0.is_empty());
+    assert!(tally.close(LENGTH, &|party| party.clone()).0.is_empty());
 }
 
 #[test]
@@ -134,7 +137,9 @@ fn waits_behind_others_are_lost_to_them_over_all_windows() {
     assert_eq!(loss.unexplained, seconds(0.5));
     assert_eq!(&*loss.to[0].0.key, "/batch");
     assert_eq!(loss.to[0].1, seconds(1.0));
-    assert!((loss.fraction() - 2.0 / 11.0).abs() < 1e-9);
+    assert!((loss.fraction(LENGTH) - 2.0 / 11.0).abs() < 1e-9);
+    // With the same losses it mostly slept.
+    assert!((loss.fraction(seconds(1000.0)) - 0.002).abs() < 1e-9);
 }
 
 #[test]
@@ -232,7 +237,7 @@ fn what_only_a_judge_can_tell_counts_by_its_verdict() {
         verdict(Resource::Cpu, Cause::Neighbour),
     ];
     let windows = [window(8.0, Some(vec![])), window(8.0, Some(vec![]))];
-    let (losses, verdicts) = judged(verdicts, &windows).close(&|party| party.clone());
+    let (losses, verdicts) = judged(verdicts, &windows).close(LENGTH, &|party| party.clone());
     // Waits for a CPU were seen, and there were none: no verdict adds to what was seen.
     assert_eq!(losses.len(), 1);
     assert_eq!(losses[0].resource, Resource::Memory);
@@ -249,7 +254,7 @@ fn without_events_the_kernels_own_count_of_waits_decides() {
         let verdicts = vec![verdict(Resource::Cpu, Cause::Neighbour)];
         let mut tally = judged(verdicts, &[window(8.0, None)]);
         tally.correct_waits(seconds(waited));
-        let (losses, _) = tally.close(&|party| party.clone());
+        let (losses, _) = tally.close(LENGTH, &|party| party.clone());
         let Some(loss) = losses.first() else {
             assert!(waited == 0.0);
             continue;
@@ -275,7 +280,7 @@ proptest! {
         for loss in losses(&windows) {
             let to: Nanos = loss.to.iter().map(|(_, time)| *time).sum();
             prop_assert_eq!(to + loss.unexplained, loss.lost);
-            prop_assert!((0.0..=1.0).contains(&loss.fraction()));
+            prop_assert!((0.0..=1.0).contains(&loss.fraction(LENGTH)));
         }
     }
 }

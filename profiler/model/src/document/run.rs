@@ -4,6 +4,7 @@ use super::part::{GapDocument, HostDocument, PartyDocument};
 use super::time::rfc3339;
 use super::{BlamedDocument, HarmDocument, VerdictDocument, Word, coverage_words, number};
 use crate::run::{Circumstances, RunEnd, RunLoss, RunReport, RunVerdict};
+use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -69,7 +70,11 @@ impl RunDocument {
             disturbance: number(report.disturbance()),
             max_disturbance: number(bound),
             ran_seconds: report.ran.seconds(),
-            lost: report.losses.iter().map(RunLossDocument::from).collect(),
+            lost: report
+                .losses
+                .iter()
+                .map(|loss| RunLossDocument::new(loss, report.length))
+                .collect(),
             coverage: coverage_words(&report.coverage),
             windows: report.windows,
             verdicts: report
@@ -112,7 +117,7 @@ pub struct RunLossDocument {
     pub resource: Word,
     /// Task-seconds lost.
     pub seconds: f64,
-    /// Lost / (lost + had), 0 to 1.
+    /// Lost, of what the run wanted of the resource or of its length, whichever is more: 0 to 1.
     pub fraction: f64,
     /// To whom, the most first; also to those who stayed within their share.
     pub to: Vec<BlamedDocument>,
@@ -120,12 +125,12 @@ pub struct RunLossDocument {
     pub unexplained_seconds: f64,
 }
 
-impl From<&RunLoss> for RunLossDocument {
-    fn from(loss: &RunLoss) -> RunLossDocument {
+impl RunLossDocument {
+    fn new(loss: &RunLoss, length: Nanos) -> RunLossDocument {
         RunLossDocument {
             resource: loss.resource.as_str().into(),
             seconds: loss.lost.seconds(),
-            fraction: number(loss.fraction()),
+            fraction: number(loss.fraction(length)),
             to: loss
                 .to
                 .iter()
@@ -280,7 +285,8 @@ mod tests {
         let value = serde_json::to_value(&document).unwrap();
         assert_eq!(value["schema"], "dunnage.run/1");
         assert_eq!(value["verdict"], "disturbed");
-        assert_eq!(value["disturbance"], 0.1);
+        // One of twelve seconds.
+        assert_eq!(value["disturbance"], 1.0 / 12.0);
         assert_eq!(value["end"], json!({"signal": 9}));
         assert_eq!(value["lost"][0]["to"][0]["seconds"], 0.75);
         assert_eq!(value["lost"][0]["unexplained_seconds"], 0.25);

@@ -6,6 +6,7 @@ use crate::sinks::escape::escaped;
 use crate::sinks::quantity::{bytes, percent, seconds};
 use crate::sinks::table::{Column, Table};
 use dunnage_model::run::{Circumstances, RunLoss, RunReport, RunVerdict, Trust};
+use dunnage_model::units::Nanos;
 use dunnage_model::verdict::{Cause, Coverage, Resource};
 
 const INDENT: &str = "  ";
@@ -69,7 +70,7 @@ fn headline(report: &RunReport, bound: f64) -> String {
             "{} lost to others on the {}, {} of its time",
             seconds(loss.lost.seconds()),
             resource_name(loss.resource),
-            percent(loss.fraction())
+            percent(loss.fraction(report.length))
         ),
         None => "no time lost to others".to_owned(),
     };
@@ -91,10 +92,7 @@ fn takers(report: &RunReport, page: &Page) -> String {
         Column::number("TOOK", 1),
         Column::number("OF ITS TIME", 0),
     ]);
-    let of_all = |loss: &RunLoss, time: f64| {
-        let all = loss.lost.seconds() + loss.had.seconds();
-        percent(if all > 0.0 { time / all } else { 0.0 })
-    };
+    let of_all = |loss: &RunLoss, time: Nanos| percent(loss.part(time, report.length));
     for loss in &report.losses {
         let on = resource_name(loss.resource).to_owned();
         for (party, time) in loss.to.iter().take(MOST_ROWS) {
@@ -103,24 +101,19 @@ fn takers(report: &RunReport, page: &Page) -> String {
                 party.kind.as_str().to_owned(),
                 on.clone(),
                 seconds(time.seconds()),
-                of_all(loss, time.seconds()),
+                of_all(loss, *time),
             ]);
         }
-        let rest: f64 = loss
-            .to
-            .iter()
-            .skip(MOST_ROWS)
-            .map(|(_, time)| time.seconds())
-            .sum();
+        let rest: Nanos = loss.to.iter().skip(MOST_ROWS).map(|(_, time)| *time).sum();
         let others = format!("({} others)", loss.to.len().saturating_sub(MOST_ROWS));
         let unknown = "(nobody known)".to_owned();
-        for (who, time) in [(others, rest), (unknown, loss.unexplained.seconds())] {
-            if time > 0.0 {
+        for (who, time) in [(others, rest), (unknown, loss.unexplained)] {
+            if time > Nanos::ZERO {
                 let cells = vec![
                     who,
                     "-".to_owned(),
                     on.clone(),
-                    seconds(time),
+                    seconds(time.seconds()),
                     of_all(loss, time),
                 ];
                 table.row(cells);
@@ -224,7 +217,7 @@ mod tests {
     use crate::sinks::text::tests_support::{container, exact_cpu, verdict, window};
     use dunnage_model::gap::Gap;
     use dunnage_model::run::RunEnd;
-    use dunnage_model::units::{Bytes, Nanos};
+    use dunnage_model::units::Bytes;
 
     fn report() -> RunReport {
         let seconds = Nanos::from_seconds;
@@ -267,10 +260,11 @@ mod tests {
     #[test]
     fn a_disturbed_run_names_who_took_its_time() {
         let expected = "\
-Disturbed by 10 %: 1 s lost to others on the CPU, 10 % of its time; cargo took 12 s, 9 s of CPU time
+Disturbed by 8.3 %: 1 s lost to others on the CPU, 8.3 % of its time; cargo took 12 s, 9 s of CPU
+time
   LOST TO         KIND       ON     TOOK  OF ITS TIME
-  batch           container  CPU  900 ms          9 %
-  (nobody known)  -          CPU  100 ms          1 %
+  batch           container  CPU  900 ms        7.5 %
+  (nobody known)  -          CPU  100 ms        0.8 %
   web waited 3.51 s for a CPU in 10 s; batch ran for 2.90 s of it while over its share (held in 1 of
   3 windows); advice: give batch a CPU limit or fewer shares, or move it off CPUs 0-1
   seen: held back by a quota for 500 ms, 120 involuntary switches, 3 major faults, 1Mi read from
