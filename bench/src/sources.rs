@@ -25,6 +25,10 @@ const PING_PONGS: u32 = 100_000;
 const SWITCHES_A_PING_PONG: f64 = 2.0;
 const ENTERING_PAIRS: u32 = 12;
 
+/// A window of the agent, which passes before a measurement: what sources attach on demand is attached or
+/// not as it is in the long run then.
+const SETTLING: Duration = Duration::from_secs(1);
+
 /// What is attached during a measurement.
 #[derive(Clone, Copy)]
 enum Attached {
@@ -56,6 +60,8 @@ impl Attached {
             }
             Attached::Alone(what) => {
                 let mut alone = Alone::open(what)?;
+                std::thread::sleep(SETTLING);
+                drop(alone.window());
                 Box::new(move || drop(alone.window()))
             }
             Attached::All => {
@@ -68,6 +74,7 @@ impl Attached {
                 };
                 let mut collector = Collector::open(&HostRoot::default(), &options)?;
                 let stop = Stop::new();
+                drop(collector.observe(SETTLING, &stop));
                 Box::new(move || drop(collector.observe(Duration::ZERO, &stop)))
             }
         })

@@ -41,16 +41,34 @@ pub(super) fn attach(
     program: &'static str,
     tracepoint: &'static str,
 ) -> Result<(), AttachError> {
-    let refused = |e: ProgramError| AttachError::Refused {
-        tracepoint,
-        source: Box::new(e),
-    };
+    let program = load(ebpf, btf, program, tracepoint)?;
+    program
+        .attach()
+        .map_err(|error| refused(tracepoint, error))?;
+    Ok(())
+}
+
+/// Loads `program` for `tracepoint`, to be attached later.
+pub(super) fn load<'e>(
+    ebpf: &'e mut Ebpf,
+    btf: &Btf,
+    program: &'static str,
+    tracepoint: &'static str,
+) -> Result<&'e mut BtfTracePoint, AttachError> {
     let program: &mut BtfTracePoint = ebpf
         .program_mut(program)
         .ok_or(AttachError::Missing(program))?
         .try_into()
-        .map_err(refused)?;
-    program.load(tracepoint, btf).map_err(refused)?;
-    program.attach().map_err(refused)?;
-    Ok(())
+        .map_err(|error| refused(tracepoint, error))?;
+    program
+        .load(tracepoint, btf)
+        .map_err(|error| refused(tracepoint, error))?;
+    Ok(program)
+}
+
+fn refused(tracepoint: &'static str, error: ProgramError) -> AttachError {
+    AttachError::Refused {
+        tracepoint,
+        source: Box::new(error),
+    }
 }

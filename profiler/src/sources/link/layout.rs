@@ -23,7 +23,7 @@ pub(super) mod queue {
     pub(crate) const EVENTS: usize = 12;
     pub(crate) const SHAPED: usize = 13;
     pub(crate) const HANDLE: usize = 15;
-    const OWNERS: usize = 16;
+    const OWNERS: usize = 17;
     const PAIRS: usize = OWNERS + super::OWNERS * super::owner::WORDS;
     pub(crate) const WORDS: usize = PAIRS + super::OWNERS * super::OWNERS;
 
@@ -48,4 +48,11 @@ pub(super) mod owner {
     pub(crate) const QUEUED: usize = 5;
     pub(crate) const DROPPED_BYTES: usize = 7;
     pub(crate) const WORDS: usize = 9;
+}
+
+/// `struct watch`.
+pub(super) mod watch {
+    pub(crate) const NOTING: usize = 0;
+    pub(crate) const BUSY: usize = 1;
+    pub(crate) const WORDS: usize = 4;
 }

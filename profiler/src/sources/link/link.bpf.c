@@ -13,6 +13,11 @@
  * Whose a packet is says its socket. Two moments before the queue are noted for each CPU: where a
  * packet is received (from a container's veth it still has its socket, which it loses when it is
  * forwarded), and where it is offered to the queue (a shaper may cut it up and free it).
+ *
+ * Those moments, and the end of every packet, are entered for each packet of the machine, through a queue
+ * or not. So their programs are attached only while queues are in use (demand.rs). Without them a packet
+ * is its socket's as long as it has one, and nobody's else: what was noted in an earlier stretch may be
+ * of another packet in the same memory, and counts for nothing.
  */
 #include "../ebpf.h"
 #include "../address.h"
@@ -129,16 +134,46 @@ INLINE u32 owner_in(struct queue *queue, u64 key)
     return NOBODY;
 }
 
+/* Since when packets are noted; 0 where they are not. */
+INLINE u64 noting(void)
+{
+    u32 first = 0;
+    struct watch *watch = bpf_map_lookup_elem(&watches, &first);
+    return watch ? *(volatile u64 *)&watch->noting : 0;
+}
+
+/* A packet stands in line. Tells user space where many do and nothing is noted. */
+INLINE void count_busy(u64 now)
+{
+    u32 first = 0;
+    struct watch *watch = bpf_map_lookup_elem(&watches, &first);
+    if (!watch)
+        return;
+    watch->busy++; /* one that is lost to another CPU does not matter */
+    if (watch->noting)
+        return;
+    if (now - watch->since > SECOND_NS) {
+        watch->since = now;
+        watch->counted = 0;
+    }
+    if (++watch->counted == ENOUGH)
+        bpf_ringbuf_output(&wakes, &now, sizeof(now), 0);
+}
+
 /* The slot of a packet in a queue, in one of two places; without one the packet is not known. */
 INLINE struct packet *find_packet(u64 skb)
 {
+    u64 since = noting();
+    if (!since)
+        return 0;
     u32 at = hash_of(skb) & (PACKETS - 1);
     struct packet *packet = bpf_map_lookup_elem(&packets, &at);
-    if (packet && packet->skb == skb)
-        return packet;
-    at ^= 1;
-    packet = bpf_map_lookup_elem(&packets, &at);
-    return packet && packet->skb == skb ? packet : 0;
+    if (!packet || packet->skb != skb) {
+        at ^= 1;
+        packet = bpf_map_lookup_elem(&packets, &at);
+    }
+    /* Not all that were freed before were seen to be. */
+    return packet && packet->skb == skb && packet->since >= since ? packet : 0;
 }
 
 /* A slot for a packet that comes into a queue. */
@@ -230,7 +265,8 @@ INLINE u32 owner_of_packet(struct queue *queue, struct packet *packet, u64 key)
     if (key != KEY_UNKNOWN)
         return owner_in(queue, key);
     u32 cut = queue->cut & (OWNERS - 1);
-    return queue->owners[cut].queued ? cut : NOBODY;
+    u64 since = noting();
+    return since && queue->cut_noting == since && queue->owners[cut].queued ? cut : NOBODY;
 }
 
 /* A packet left the queue for the device. `key` is what its socket says, for packets that are not
@@ -268,6 +304,7 @@ int on_receive(u64 *ctx)
     if (sk) {
         received->key = key_of_socket(sk);
         received->skb = number;
+        received->noting = noting();
     } else if (received->skb == number && !skb->skb_iif) {
         /* The same memory, another packet. One that a bridge hands to the host is received a second
          * time, and knows that. */
@@ -288,8 +325,8 @@ int on_offer(u64 *ctx)
     struct offered *sent = offer(SENT), *received = offer(RECEIVED);
     if (!sent || !received)
         return 0;
-    u64 number = number_of(skb);
-    u64 key = received->skb == number ? received->key : KEY_UNKNOWN;
+    u64 number = number_of(skb), since = noting();
+    u64 key = received->skb == number && received->noting == since ? received->key : KEY_UNKNOWN;
     APART(key);
     struct sock *sk = skb->sk;
     if (sk)
@@ -298,6 +335,7 @@ int on_offer(u64 *ctx)
     sent->skb = number;
     sent->qdisc = number_of(qdisc);
     sent->length = skb->len;
+    sent->noting = since;
     return 0;
 }
 
@@ -333,21 +371,25 @@ int on_enqueue(u64 *ctx)
     struct net_device *device = hardware->dev;
     if (UNLIKELY((u32)queue->device != (u32)device->ifindex))
         describe(queue, qdisc, device);
-    struct offered *sent = offer(SENT);
-    u64 key;
-    if (sent && sent->skb == number) {
+    u64 now = bpf_ktime_get_ns(), since = noting();
+    u64 length = qdisc->q.qlen, added = 1;
+    int is_cut = !(qdisc->flags & TCQ_F_NOLOCK) && UNLIKELY(length > queue->length + 1);
+    struct offered *sent = since ? offer(SENT) : 0;
+    u64 key = KEY_UNKNOWN;
+    if (sent && sent->skb == number && sent->noting == since) {
         key = sent->key;
         sent->skb = 0;
-    } else {
-        key = key_of_socket(skb->sk);
+    } else if (!is_cut) {
+        key = key_of_socket(skb->sk); /* one that was cut up is freed already */
     }
     u32 index = owner_in(queue, key);
-    u64 now = bpf_ktime_get_ns();
-    u64 length = qdisc->q.qlen, added = 1;
-    if (!(qdisc->flags & TCQ_F_NOLOCK) && UNLIKELY(length > queue->length + 1)) {
+    if (queue->standing || queue->shaped)
+        count_busy(now);
+    if (is_cut) {
         added = length - queue->length;
         queue->cut = index;
-    } else {
+        queue->cut_noting = since;
+    } else if (since) {
         struct packet *packet = claim_packet(number, now);
         if (packet) {
             packet->since = now;
@@ -433,7 +475,7 @@ int on_drop(u64 *ctx)
     struct sk_buff *skb = (struct sk_buff *)ctx[0];
     u64 number = number_of(skb);
     struct offered *sent = offer(SENT);
-    if (sent && sent->skb == number) {
+    if (sent && sent->skb == number && sent->noting == noting()) {
         /* Offered to a queue on this CPU just now, and not let in. */
         sent->skb = 0;
         drop(find_queue(sent->qdisc), sent->key, NOBODY, sent->length);

@@ -1,39 +1,48 @@
 //! Who fills the queues of network devices, and whose packets stand in them meanwhile.
 //!
 //! `link.bpf.c` keeps a flat table a queue; [`Link`] takes the differences of one window as a
-//! [`LinkWindow`]. Needs CAP_BPF and CAP_PERFMON, BTF, Linux 5.15 and a version 2 hierarchy, whose
+//! [`LinkWindow`]. What would be entered for every packet of the machine is attached only while queues
+//! are in use (`demand`). Needs CAP_BPF and CAP_PERFMON, BTF, Linux 5.15 and a version 2 hierarchy, whose
 //! cgroups sockets carry. Loopback, and whatever else has no queue, is not a link.
 
+mod demand;
 mod layout;
 mod queues;
 
 use super::owner::owner_of_key;
 use super::resources::{Context, Source};
 use super::sched::Names;
-use super::tracepoint::{AttachError, attach};
+use super::tracepoint::{AttachError, attach, load};
 use crate::causes::chain;
 use crate::clock;
 use crate::sources::table::{TableError, mapped};
 use crate::sys::MappedArray;
-use aya::{Ebpf, EbpfError};
+use aya::EbpfError;
+use aya::programs::ProgramError;
+use demand::Demand;
 use dunnage_model::gap::Gap;
 use dunnage_model::observation::{LinkWindow, Owner, ResourceWindows};
-use layout::{QUEUES, queue};
+use layout::{QUEUES, queue, watch};
 use queues::Queues;
 use std::collections::BTreeSet;
 
 /// The compiled program; `build-ebpf.sh` makes it, a test compares it.
 pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!("link.bpf.o");
 
-/// Without these nothing is seen.
-const NEEDED: [(&str, &str); 3] = [
-    ("on_offer", "net_dev_queue"),
+/// What happens in queues; without these nothing is seen.
+const QUEUED: [(&str, &str); 2] = [
     ("on_enqueue", "qdisc_enqueue"),
     ("on_dequeue", "qdisc_dequeue"),
 ];
 
-/// What is lost without the others.
-const OPTIONAL: [(&str, &str, &str); 2] = [
+/// What happens to every packet of the machine: attached only while queues are in use. The first says
+/// whose large packets are that a queue cuts up, and whose it does not take.
+const ON_DEMAND: [(&str, &str, &str); 3] = [
+    (
+        "on_offer",
+        "net_dev_queue",
+        "whose the packets are that queues drop or cut up, or that this host routes",
+    ),
     ("on_drop", "kfree_skb", "packets dropped by queues"),
     (
         "on_receive",
@@ -54,6 +63,15 @@ pub enum LinkError {
     /// A table cannot be read.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// A map is missing from the object.
+    #[error("the program for network queues has no map {0}")]
+    Missing(&'static str),
+    /// The kernel refused what is attached while queues are in use.
+    #[error("attaching the programs that see every packet failed: {0}")]
+    Demand(#[source] Box<ProgramError>),
+    /// Nobody would attach and detach them.
+    #[error("starting the thread that watches whether queues are in use failed: {0}")]
+    Thread(#[from] std::io::Error),
     /// Sockets carry no cgroup.
     #[error("sockets carry version 2 cgroups only, and this host has no such hierarchy")]
     NoUnified,
@@ -66,7 +84,7 @@ pub(crate) struct Link {
     last_lost: u64,
     notices: Vec<Gap>,
     /// Dropping it detaches the programs, so it goes last.
-    _ebpf: Ebpf,
+    _demand: Demand,
 }
 
 impl Link {
@@ -81,22 +99,23 @@ impl Link {
             .map_err(|e| LinkError::Load(Box::new(e)))?;
         let table = mapped(&ebpf, "queues", QUEUES, queue::WORDS)?;
         let lost = mapped(&ebpf, "lost", 1, 1)?;
-        for (program, tracepoint) in NEEDED {
+        let watch = mapped(&ebpf, "watches", 1, watch::WORDS)?;
+        for (program, tracepoint) in QUEUED {
             attach(&mut ebpf, context.btf, program, tracepoint)?;
         }
-        let notices = OPTIONAL
-            .into_iter()
-            .filter_map(|(program, tracepoint, what)| {
-                let error = attach(&mut ebpf, context.btf, program, tracepoint).err()?;
-                Some(Gap::new(what, chain(&error)))
-            })
-            .collect();
+        let (mut on_demand, mut notices) = (Vec::new(), Vec::new());
+        for (program, tracepoint, what) in ON_DEMAND {
+            match load(&mut ebpf, context.btf, program, tracepoint) {
+                Ok(_) => on_demand.push(program),
+                Err(error) => notices.push(Gap::new(what, chain(&error))),
+            }
+        }
         Ok(Link {
             queues: Queues::new(table, queues::namespace_of_host(context.root)),
             lost,
             last_lost: 0,
             notices,
-            _ebpf: ebpf,
+            _demand: Demand::start(ebpf, watch, on_demand)?,
         })
     }
 }

@@ -10,6 +10,8 @@
 #define PACKETS 16384          /* packets in all queues; a power of two */
 #define BULK 16                /* packets that one dequeue may hand to a driver */
 #define STALE_NS 4000000000    /* no packet stands in a queue for so long: its end was not seen */
+#define ENOUGH 16              /* packets a second in queues from which on it is worth to note whose they are; demand.rs has it too */
+#define SECOND_NS 1000000000
 #define SHUT_OUT_NS 200000000  /* the least time after which TCP sends again what was lost (RFC 6298, TCP_RTO_MIN) */
 
 /* The owner of packets that nobody can be named for, and of those that found no place. */
@@ -41,6 +43,7 @@ struct queue {
     u64 events;
     u64 shaped;   /* the qdisc itself holds packets back to a rate */
     u64 cut;      /* the owner whose large packets the qdisc cut up last */
+    u64 cut_noting; /* `noting` then */
     u64 handle;   /* of the qdisc, as tc writes it: major << 16 */
     struct owner owners[OWNERS];
     u64 pairs[OWNERS][OWNERS]; /* ns: the first has packets in the queue while the second's go out */
@@ -58,11 +61,24 @@ struct offered {
     u64 key;
     u64 qdisc;
     u64 length;
+    u64 noting; /* as it was then: what an earlier stretch left says nothing */
+};
+
+/* Whether packets are noted before they come to a queue: user space attaches those programs only while
+ * queues are in use. */
+struct watch {
+    u64 noting;  /* since when; 0 is not at all */
+    u64 busy;    /* packets that found others in their queue, or a shaper */
+    u64 since;   /* when the second began in which `counted` were so */
+    u64 counted;
 };
 
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, QUEUES); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct queue); } queues SEC(".maps");
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, PACKETS); MAP_TYPE(key, u32); MAP_TYPE(value, struct packet); } packets SEC(".maps");
 struct { MAP_UINT(type, MAP_TYPE_PERCPU_ARRAY); MAP_UINT(max_entries, 2); MAP_TYPE(key, u32); MAP_TYPE(value, struct offered); } offers SEC(".maps");
+struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, struct watch); } watches SEC(".maps");
+/* Wakes user space: queues are in use, and packets are not noted. */
+struct { MAP_UINT(type, MAP_TYPE_RINGBUF); MAP_UINT(max_entries, 4096); } wakes SEC(".maps");
 /* Packets whose queue found no place. */
 struct { MAP_UINT(type, MAP_TYPE_ARRAY); MAP_UINT(max_entries, 1); MAP_UINT(map_flags, MAP_MMAPABLE); MAP_TYPE(key, u32); MAP_TYPE(value, u64); } lost SEC(".maps");
 
