@@ -110,7 +110,11 @@ fn tc(arguments: &str) -> Result<String> {
 
 /// What the command says of the link, right now.
 fn blame(engine: &dyn Engine) -> Result<Value> {
-    let outcome = dunnage(&["blame", "--json", "--for", WINDOW])
+    blame_for(engine, WINDOW)
+}
+
+fn blame_for(engine: &dyn Engine, window: &str) -> Result<Value> {
+    let outcome = dunnage(&["blame", "--json", "--for", window])
         .with(&engine.arguments())
         .run()?;
     ensure!(
@@ -215,6 +219,38 @@ fn a_flood_on_a_shared_uplink_is_named_under_runc() -> Result<()> {
 #[test]
 fn a_flood_on_a_shared_uplink_is_named_under_docker() -> Result<()> {
     flood_is_named(docker()?)
+}
+
+/// While queues are quiet nothing sees a packet before it comes to one; the first packets of a flood bring
+/// that back, and until then nobody is named.
+#[test]
+fn a_flood_that_comes_in_the_middle_of_a_window_is_named() -> Result<()> {
+    let _alone = machine()?;
+    let engine = runc()?;
+    let link = Link::new(NARROW)?;
+    let watching = std::thread::spawn(move || blame_for(engine, "10s"));
+    sleep(READY);
+    let _batch = link.container(
+        engine,
+        13,
+        "dunnage-tests-batch",
+        &format!("flood --rate 40000000 --bytes 1400 --for {LONG}"),
+    )?;
+    sleep(READY / 2);
+    let _web = link.container(engine, 12, "dunnage-tests-web", "ping --every 0ms --for 9s")?;
+    let blame = watching
+        .join()
+        .map_err(|_| anyhow::anyhow!("the thread that watches failed"))??;
+    let verdict = accusation(&blame, "dunnage-tests-web")?;
+    ensure!(
+        share(verdict, "dunnage-tests-batch")? > 0.9,
+        "the flood is not to blame: {verdict}"
+    );
+    ensure!(
+        on_the_link(&accusations(&blame, "dunnage-tests-batch")?)?.is_empty(),
+        "somebody is accused of harming the flood on the link"
+    );
+    Ok(())
 }
 
 #[test]
