@@ -121,10 +121,10 @@ fn decompressed(bytes: &[u8]) -> Option<Vec<u8>> {
             .take(most)
             .read_to_end(&mut plain);
     } else {
-        let mut decoder = ruzstd::decoding::FrameDecoder::new();
+        let mut decoder = structured_zstd::decoding::FrameDecoder::new();
         let mut source = payload;
         decoder.init(&mut source).ok()?;
-        let strategy = ruzstd::decoding::BlockDecodingStrategy::UptoBytes(PLAIN);
+        let strategy = structured_zstd::decoding::BlockDecodingStrategy::UptoBytes(PLAIN);
         decoder.decode_blocks(&mut source, strategy).ok()?;
         let _ = decoder.take(most).read_to_end(&mut plain);
     }

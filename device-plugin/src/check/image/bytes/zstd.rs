@@ -2,9 +2,9 @@
 
 use super::super::error::StreamFault;
 use super::super::limits::ZSTD_WINDOW;
-use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::io::{self, BufRead, Read};
+use structured_zstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use structured_zstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 /// What comes out of all frames of `source`.
 pub(super) struct Frames<R> {
@@ -15,17 +15,18 @@ pub(super) struct Frames<R> {
 
 impl<R: BufRead> Frames<R> {
     pub(super) fn new(source: R) -> Frames<R> {
-        let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(ZSTD_WINDOW);
         Frames {
             source,
-            decoder,
+            decoder: FrameDecoder::new(),
             inside: false,
         }
     }
 
     /// Enters the next frame; false where there is none.
     fn enter(&mut self) -> io::Result<bool> {
+        (self.decoder)
+            .set_max_window_size(ZSTD_WINDOW)
+            .map_err(of_frame)?;
         while !self.source.fill_buf()?.is_empty() {
             match self.decoder.reset(&mut self.source) {
                 Ok(()) => {
@@ -52,6 +53,7 @@ impl<R: BufRead> Frames<R> {
 
     fn leave(&mut self) -> io::Result<()> {
         self.inside = false;
+        self.decoder.verify_content_size().map_err(of_frame)?;
         let promised = self.decoder.get_checksum_from_data();
         if promised.is_some() && promised != self.decoder.get_calculated_checksum() {
             return Err(io::Error::new(
@@ -96,3 +98,6 @@ fn of_frame(error: FrameDecoderError) -> io::Error {
     }
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
+
+#[cfg(test)]
+mod tests;
