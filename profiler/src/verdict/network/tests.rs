@@ -165,6 +165,25 @@ fn packets_that_nobody_can_be_named_for_accuse_nobody_and_are_no_victim() {
     assert!(accusations(&world.judge()).is_empty());
 }
 
+/// Before the first packets of a flood have woken those who note whose packets are routed, they are
+/// nobody's: whoever is known to have sent something then must not stand for the flood, nor the victim.
+#[test]
+fn a_flood_that_is_not_known_yet_is_neither_the_known_senders_nor_the_victims() {
+    let mut world = World::new(&["web", "light"]);
+    let unknown = world.add(Party::new(
+        "?unattributed",
+        PartyKind::Service,
+        "unattributed",
+    ));
+    let row = world.sends("eth0", A, 1.0, 0.1, &[(B, 0.2)]);
+    row.blamed.unexplained = Nanos::from_seconds(6.0);
+    row.blamed.wait += Nanos::from_seconds(6.0);
+    world.sends("eth0", B, 2.0, 0.1, &[(A, 0.1)]);
+    world.sends("eth0", unknown, 90.0, 9.0, &[(A, 0.1), (B, 0.1)]);
+    let judgement = world.judge();
+    assert!(judgement.verdicts.is_empty(), "{judgement:?}");
+}
+
 #[test]
 fn a_flood_is_accused_by_the_light_sender_behind_it() {
     let mut world = World::new(&["web", "batch"]);
