@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use dunnage_tests::cgroups::OwnCgroup;
 use dunnage_tests::document::{list, number};
 use dunnage_tests::dunnage::dunnage;
-use dunnage_tests::load::HostLoad;
+use dunnage_tests::load::{HostLoad, program};
 use dunnage_tests::machine::{machine, two_cpus};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -42,13 +42,7 @@ impl Link {
         ip(&format!("-n {namespace} addr add {THERE}/24 dev eth0"))?;
         ip(&format!("-n {namespace} link set eth0 up"))?;
         let steering = format!("/sys/class/net/{device}/queues/rx-0/rps_cpus");
-        // Groups of 32 bits, the highest first.
-        let mask = format!(
-            "{:x}{}",
-            1_u32 << (cpu % 32),
-            ",0".repeat(cpu as usize / 32)
-        );
-        std::fs::write(&steering, mask).with_context(|| format!("write {steering}"))?;
+        std::fs::write(&steering, mask(cpu)).with_context(|| format!("write {steering}"))?;
         Ok(link)
     }
 }
@@ -57,6 +51,91 @@ impl Drop for Link {
     fn drop(&mut self) {
         let _ = ip(&format!("link del {}", self.device));
         let _ = ip(&format!("netns del {}", self.namespace));
+    }
+}
+
+/// One CPU as `rps_cpus` takes it: groups of 32 bits, the highest first.
+fn mask(cpu: u32) -> String {
+    format!(
+        "{:x}{}",
+        1_u32 << (cpu % 32),
+        ",0".repeat(cpu as usize / 32)
+    )
+}
+
+/// A container's namespace, a router and another container's namespace; removed when dropped.
+struct Way {
+    names: [String; 3],
+}
+
+/// The far container's end of the way, and its port.
+const FAR: &str = "10.215.2.2:7";
+
+impl Way {
+    /// Packets from the first container are routed, and received by the second one, on `cpu`.
+    fn make(cpu: u32) -> Result<Way> {
+        let number = std::process::id() % 100_000;
+        let way = Way {
+            names: ["near", "router", "far"].map(|name| format!("dunnage-tests-{name}-{number}")),
+        };
+        for name in &way.names {
+            ip(&format!("netns add {name}"))?;
+        }
+        let [near, router, far] = &way.names;
+        ip(&format!(
+            "netns exec {router} sysctl -q -w net.ipv4.ip_forward=1"
+        ))?;
+        for (number, end) in [(1, near), (2, far)] {
+            let port = format!("port{number}");
+            ip(&format!(
+                "-n {router} link add {port} type veth peer name eth0 netns {end}"
+            ))?;
+            for (space, device, host) in [(router, port.as_str(), 1), (end, "eth0", 2)] {
+                ip(&format!(
+                    "-n {space} addr add 10.215.{number}.{host}/24 dev {device}"
+                ))?;
+                ip(&format!("-n {space} link set {device} up"))?;
+            }
+            ip(&format!("-n {end} route add default via 10.215.{number}.1"))?;
+        }
+        for (space, device) in [(router, "port1"), (far, "eth0")] {
+            // `ip netns exec` mounts the namespace's own /sys.
+            let steering = format!("/sys/class/net/{device}/queues/rx-0/rps_cpus");
+            let write = format!("echo {} >{steering}", mask(cpu));
+            let mut shell = Command::new("ip");
+            shell.args(["netns", "exec", space, "sh", "-c", &write]);
+            ensure!(shell.status()?.success(), "{write} in {space}");
+        }
+        Ok(way)
+    }
+
+    /// Starts a load of `container` in a namespace, on `cpu`.
+    fn start(&self, end: usize, container: &OwnCgroup, cpu: u32, load: &str) -> Result<HostLoad> {
+        let (program, cpu) = (program()?, cpu.to_string());
+        let words = [
+            "taskset",
+            "-c",
+            &cpu,
+            "ip",
+            "netns",
+            "exec",
+            &self.names[end],
+        ];
+        let words: Vec<&OsStr> = words
+            .into_iter()
+            .map(OsStr::new)
+            .chain([program.as_os_str()])
+            .chain(load.split(' ').map(OsStr::new))
+            .collect();
+        HostLoad::spawn(container.command(&words))
+    }
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        for name in &self.names {
+            let _ = ip(&format!("netns del {name}"));
+        }
     }
 }
 
@@ -138,6 +217,42 @@ fn packets_of_a_neighbour_on_the_victims_cpu_are_the_senders_doing() -> Result<(
         (all - parts).abs() <= 0.01 * all,
         "{parts} s of {all} s: {verdict}"
     );
+    Ok(())
+}
+
+#[test]
+fn packets_that_are_routed_are_their_senders_doing_and_not_the_receivers() -> Result<()> {
+    let _alone = machine()?;
+    let [first, second] = two_cpus()?;
+    let (victim, sender, receiver) = (container('1')?, container('2')?, container('3')?);
+    let way = Way::make(second)?;
+    let _receiving = way.start(2, &receiver, first, &format!("answer --to {FAR} --for 60s"))?;
+    // Few requests that are answered, by which the receiver's namespace is known to be its own; long
+    // packets get no answer.
+    let ping = format!("ping --to {FAR} --every 50ms --for 60s");
+    let _asking = way.start(0, &sender, first, &ping)?;
+    let flood = format!("flood --to {FAR} --rate 4000000000 --bytes 600 --for 60s");
+    let _sending = way.start(0, &sender, first, &flood)?;
+    let _working = victim.start_on(&second.to_string(), "spin --for 60s")?;
+    let said = dunnage(&["blame", "--json", "--for", "3s"]).json()?;
+    let of_network = |list: &[Value], place: &str, who: &OwnCgroup| {
+        list.iter()
+            .any(|one| one["resource"] == "network" && is(&one[place], who))
+    };
+    let verdicts = list(&said, "verdicts")?;
+    ensure!(of_network(verdicts, "victim", &victim), "no harm: {said}");
+    for verdict in verdicts.iter().filter(|v| v["resource"] == "network") {
+        let culprits = list(verdict, "culprits")?;
+        ensure!(
+            !culprits.iter().any(|one| is(&one["party"], &receiver)),
+            "the receiver is named: {verdict}"
+        );
+        if is(&verdict["victim"], &victim) {
+            let first = culprits.first().context("nobody is named")?;
+            ensure!(is(&first["party"], &sender), "{verdict}");
+            ensure!(number(first, "share")? > 0.9, "{verdict}");
+        }
+    }
     Ok(())
 }
 

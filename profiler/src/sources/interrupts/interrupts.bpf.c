@@ -8,8 +8,8 @@
  * the next, it works for the first one's owner. A clock is read only where the owner changes. A handler
  * that interrupts a softirq pushes the softirq's span ahead, so that no time is counted twice.
  *
- * A packet that came from outside names nobody until it reaches a container's network namespace or
- * a socket answers it: its time is kept, and each packet with a name takes one such packet's part.
+ * A packet that is passed on from one device to another stays its sender's (notes.h). One that came from
+ * outside names nobody until it reaches a container's network namespace or a socket answers it: its time is kept, and each packet with a name takes one such packet's part.
  * What is left when the context ends is the kernel's.
  *
  * A kernel thread's time is the scheduler's to account for; here is noted for whom it was. For softirqs
@@ -25,6 +25,7 @@
 #include "current.h"
 #include "tables.h"
 #include "whose.h"
+#include "notes.h"
 
 /* Finds the index of a key, or gives it one. At most 8 probes: a full table gives UNKNOWN. */
 INLINE u32 index_of(u64 key, const struct name *name)
@@ -284,9 +285,9 @@ int on_softirq_exit(u64 *ctx)
     u64 now = bpf_ktime_get_ns();
     if (cpu->softirq.kind == NETWORK) {
         /* One that handled no packet hands them to another CPU, or frees what was sent. */
-        if (cpu->softirq.owner == NOBODY && cpu->sent)
-            cpu->softirq.owner = cpu->sender_owner;
-        cpu->sent = 0;
+        if (cpu->softirq.owner == NOBODY)
+            cpu->softirq.owner = cpu->sent_by;
+        cpu->sent_by = NOBODY;
     }
     end(cpu, id, &cpu->softirq, now);
     return 0;
@@ -311,13 +312,8 @@ INLINE u32 owner_of_key(u64 key)
     return key ? index_of(key, 0) : NAMELESS;
 }
 
-INLINE struct known *loopback_packet(u64 packet)
-{
-    u32 at = packet >> 6 & (PACKETS - 1);
-    return bpf_map_lookup_elem(&packets, &at);
-}
-
-/* A packet is received: its socket is known if it comes from this host, else its namespace may be. */
+/* A packet is received: its socket is known if it comes from this host, or what was noted of it; else its
+ * namespace may be. */
 SEC("tp_btf/netif_receive_skb")
 int on_receive(u64 *ctx)
 {
@@ -326,26 +322,28 @@ int on_receive(u64 *ctx)
     struct cpu *cpu = bpf_map_lookup_elem(&cpus, &id);
     if (!cpu)
         return 0;
+    struct net_device *device = packet->dev;
     u64 key = key_of_packet(packet);
-    if (!key || key == KEY_KERNEL) {
-        struct net_device *device = packet->dev;
-        if (device->flags & IFF_LOOPBACK) {
-            u64 number = number_of(packet);
-            struct known *known = loopback_packet(number);
-            if (known && known->what == number) {
-                known->what = 0;
-                handles_packet(cpu, id, known->whose);
-                return 0;
-            }
-        } else {
-            u32 space = device->nd_net.net->ns.inum;
-            u32 at = space & (SPACES - 1);
-            struct known *known = space == host_space ? 0 : bpf_map_lookup_elem(&spaces, &at);
-            if (known && known->what == space)
-                key = known->whose;
+    u32 owner = NOBODY;
+    if (key && key != KEY_KERNEL) {
+        owner = index_of(key, 0);
+        note(packet, device, owner);
+    } else if (device->flags & IFF_LOOPBACK) {
+        u64 number = number_of(packet);
+        struct known *known = note_at(number);
+        if (known && known->what == number) {
+            known->what = 0;
+            owner = known->whose;
         }
+    } else {
+        owner = noted_receiving(packet, device);
+        u32 space = device->nd_net.net->ns.inum;
+        u32 at = space & (SPACES - 1);
+        struct known *known = owner != NOBODY || space == host_space ? 0 : bpf_map_lookup_elem(&spaces, &at);
+        if (known && known->what == space)
+            key = known->whose;
     }
-    handles_packet(cpu, id, owner_of_key(key));
+    handles_packet(cpu, id, owner != NOBODY ? owner : owner_of_key(key));
     return 0;
 }
 
@@ -359,8 +357,19 @@ INLINE u32 sender_of(struct cpu *cpu, u64 key)
     return cpu->sender_owner;
 }
 
-/* A packet is sent. What the sender's namespace, or the packet on its way through loopback, will not
- * tell any more is noted here. */
+/* A packet that was received is sent on, from wherever it stood in a queue. */
+RARE void sends_on(struct cpu *cpu, u32 id, struct sk_buff *packet, struct net_device *device, u64 key)
+{
+    u32 owner = noted_sending(packet, device);
+    if (owner == NOBODY && key == KEY_KERNEL)
+        owner = KERNEL;
+    struct context *context = context_of(cpu);
+    if (context && owner != NOBODY)
+        works_for(cpu, id, context, owner);
+}
+
+/* A packet is sent. What the receiver's namespace, or the packet on its way, will not tell any more is
+ * noted here. */
 SEC("tp_btf/net_dev_start_xmit")
 int on_send(u64 *ctx)
 {
@@ -372,28 +381,41 @@ int on_send(u64 *ctx)
         return 0;
     struct context *context = context_of(cpu);
     u64 key = key_of_packet(packet);
-    if (!context && (!key || key == KEY_KERNEL)) {
+    int told = key && key != KEY_KERNEL;
+    if (!told) {
+        if (packet->skb_iif) {
+            sends_on(cpu, id, packet, device, key);
+            return 0;
+        }
         struct task_struct *task = bpf_get_current_task_btf();
-        if (!(task->flags & PF_KTHREAD) && victim_of(cpu, task) != IDLE)
+        if (!context && !(task->flags & PF_KTHREAD) && victim_of(cpu, task) != IDLE)
             key = cpu->victim_key;
     }
     u32 owner = sender_of(cpu, key);
     if (!context)
-        cpu->sent = key != 0;
+        cpu->sent_by = key ? owner : NOBODY;
     if (device->flags & IFF_LOOPBACK) {
         u64 number = number_of(packet);
-        struct known *known = loopback_packet(number);
+        struct known *known = note_at(number);
         if (known) {
             known->what = number;
             known->whose = owner;
         }
-    } else if (key && key != KEY_KERNEL) {
+    } else {
+        int named = key && key != KEY_KERNEL;
         u32 space = device->nd_net.net->ns.inum;
         u32 at = space & (SPACES - 1);
-        struct known *known = space == host_space ? 0 : bpf_map_lookup_elem(&spaces, &at);
+        /* Who sends from its own namespace; not whose packet passes through one. */
+        struct known *known = !named || packet->skb_iif || space == host_space ? 0 : bpf_map_lookup_elem(&spaces, &at);
         if (known && (known->what != space || known->whose != key)) {
             known->what = space;
             known->whose = key;
+        }
+        if (!told) {
+            if (named && !is_real(device))
+                note(packet, 0, owner);
+            else
+                end_note(packet);
         }
     }
     if (context && key)

@@ -9,7 +9,7 @@
 #define WORKED 4096  /* cells of work done: owner, CPU */
 #define WORKERS 256  /* workers that are followed at once */
 #define SPACES 1024  /* network namespaces that are known at once */
-#define PACKETS 4096 /* packets on loopback that are known at once; a backlog holds 1,000 */
+#define PACKETS 4096 /* packets and flows that are known at once; a backlog holds 1,000 */
 
 /* Set by user space before loading: cells of time taken (CPU, kind, victim, owner), a power of two, - 1. */
 volatile const u32 taken_mask = 4095;
@@ -56,9 +56,9 @@ struct cpu {
     u64 victim_set;
     u64 victim_space;
     u64 victim_key;
-    u64 sent;         /* whether a packet was sent since the last softirq of the network, */
-    u64 sender_key;   /* and who sent the last one: */
-    u64 sender_owner; /* the index of its key */
+    u64 sent_by;      /* who sent the last packet outside a context, if since the last softirq of the network */
+    u64 sender_key;   /* who sent the last packet of all, */
+    u64 sender_owner; /* and the index of its key */
     struct charged completed; /* of block requests that ended, */
     struct charged queued;    /* and that workers sent: the one comes while the other is looked at */
     u64 reserved[4];
@@ -76,7 +76,8 @@ struct worker {
     u64 interrupted; /* and its CPU's `from_threads`, at the last mark */
 };
 
-/* Whose a network namespace is: its key; or a packet on loopback: the index of its key. */
+/* Whose a network namespace is: its key; or a packet on loopback: the index of its key. Other packets'
+ * notes are in notes.h. */
 struct known {
     u64 what;
     u64 whose;
