@@ -9,8 +9,9 @@
  * that interrupts a softirq pushes the softirq's span ahead, so that no time is counted twice.
  *
  * A packet that is passed on from one device to another stays its sender's (notes.h). One that came from
- * outside names nobody until it reaches a container's network namespace or a socket answers it: its time is kept, and each packet with a name takes one such packet's part.
- * What is left when the context ends is the kernel's.
+ * outside names nobody until it reaches a container's network namespace or a socket answers it: its time
+ * is kept, and each packet with a name takes one such packet's part. What is left when the context ends
+ * is the kernel's.
  *
  * A kernel thread's time is the scheduler's to account for; here is noted for whom it was. For softirqs
  * that is as above. Workers are charged up to each block request or packet that they send, by their

@@ -32,9 +32,8 @@ pub(super) const STEAL: Bar = Bar {
     of_want: 0.03,
 };
 
-/// Less than this in seconds is a handful of ticks or of softirqs, whatever the length of the window. In the
-/// bench's scenarios of links nobody loses as much in a second but to whoever floods one: packets that are
-/// passed on are their sender's, where they once erred by 20 to 25 ms.
+/// Less than this in seconds is a handful of ticks or of softirqs, whatever the length of the window. No
+/// innocent of the bench's scenarios that were played with it reached it.
 const LEAST_HARM: f64 = 0.020;
 
 /// Whoever took less than this part of a loss is not named for it: everybody sends a packet now and then.
