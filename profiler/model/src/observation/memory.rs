@@ -66,6 +66,8 @@ pub struct Reclaim {
     pub times: u64,
     /// What was freed, of whomever, because this owner asked for memory.
     pub freed: Bytes,
+    /// The same in the window before; `None` where there was none.
+    pub freed_before: Option<Bytes>,
 }
 
 /// The kernel killed a process for want of memory.

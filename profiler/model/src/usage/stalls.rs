@@ -136,9 +136,11 @@ pub struct MemoryShare {
     pub stall: Nanos,
     /// What reclaim freed, of whomever, because it asked for memory.
     pub freed: Bytes,
+    /// The same in the window before; `None` where that is not known.
+    pub freed_before: Option<Bytes>,
     /// In use when the window closed, or when one of its processes was killed.
     pub used: Bytes,
-    /// How much more it had in use than when the window opened.
+    /// How much more it had in use than the least that it had in the last ten to twenty sweeps.
     pub grown: Bytes,
     /// What it took, pages that are gone again included, as far as the files tell.
     pub taken: Bytes,

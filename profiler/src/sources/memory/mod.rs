@@ -65,6 +65,16 @@ enum MemoryError {
 struct Seen {
     cell: Cell,
     idle: u32,
+    /// Pages freed up to the read number `read`.
+    pages: u64,
+    read: u64,
+}
+
+impl Seen {
+    /// Pages freed in the window that a read closed, as far as that is the last one in which any were.
+    fn pages_at(&self, read: u64) -> u64 {
+        if self.read == read { self.pages } else { 0 }
+    }
 }
 
 /// The loaded program.
@@ -74,6 +84,8 @@ struct Memory {
     kills: Option<Kills>,
     seen: HashMap<[u64; 2], Seen>,
     last: [u64; COUNTS],
+    /// Reads; the first one opens the first window.
+    reads: u64,
     page: u64,
     notices: Vec<Gap>,
     _ebpf: Ebpf,
@@ -129,6 +141,7 @@ impl Memory {
             kills: killed.then(|| Kills::new(kills)),
             seen: HashMap::new(),
             last: [0; COUNTS],
+            reads: 0,
             page: super::page_size().0,
             notices,
             _ebpf: ebpf,
@@ -149,7 +162,13 @@ impl Memory {
                 }
                 continue;
             }
-            *seen = Seen { cell, idle: 0 };
+            let before = seen.pages_at(self.reads.saturating_sub(1));
+            *seen = Seen {
+                cell,
+                idle: 0,
+                pages,
+                read: self.reads,
+            };
             let Some(owner) = owner_of_key(key[0]) else {
                 continue;
             };
@@ -160,6 +179,7 @@ impl Memory {
                 stall: Nanos(stall),
                 times,
                 freed: Bytes(pages.saturating_mul(self.page)),
+                freed_before: (self.reads > 2).then(|| Bytes(before.saturating_mul(self.page))),
             });
         }
         for key in idle {
@@ -176,6 +196,7 @@ impl Source for Memory {
         let now: [u64; COUNTS] = std::array::from_fn(|at| self.counts.load(at, 0));
         let gained: [u64; COUNTS] = std::array::from_fn(|at| now[at].saturating_sub(self.last[at]));
         self.last = now;
+        self.reads += 1;
         let mut told = Told::default();
         let mut window = MemoryWindow {
             background: gained[COUNT_KSWAPD],

@@ -23,6 +23,8 @@ type Key = (LimitKind, Option<Arc<str>>);
 struct Did {
     stall: Nanos,
     freed: Bytes,
+    /// The same in the window before.
+    freed_before: Option<Bytes>,
     /// In use at the moment of a kill.
     held: Bytes,
 }
@@ -90,6 +92,9 @@ fn by_events(
         let did = full.entry(key).or_default().entry(party).or_default();
         did.stall += reclaim.stall;
         did.freed += reclaim.freed;
+        if let Some(freed) = reclaim.freed_before {
+            *did.freed_before.get_or_insert_default() += freed;
+        }
     }
     if window.background > 0 {
         full.entry((LimitKind::Machine, None)).or_default();
@@ -278,6 +283,7 @@ fn limit(
         if let Some(share) = sharers.get_mut(at) {
             share.stall = did.stall;
             share.freed = did.freed;
+            share.freed_before = did.freed_before;
             if did.held > share.used {
                 let least = least_before(tree, books, party);
                 share.used = did.held;

@@ -8,11 +8,13 @@
 //!
 //! Who re-reads what it lost asks for as much as who streams, and within one window both look alike.
 //! Time tells them apart: a party most of whose memory is new came to memory that others had. It took
-//! from those who were there, and those took nothing from it.
+//! from those who were there, and those took nothing from it. Of two that both came lately, one robs
+//! the other only of what that one had to read again; and which of them is faster in one window is
+//! chance, so that two streamers count as unequal when they were so in the window before as well.
 
 use super::thresholds::{
-    AMONG_TAKERS, CAME, DEPRIVED, HOLDS_LEAST, MOVES, MOVES_LEAST, PART_OF_DEMAND, STREAMS,
-    UNEQUAL, UNKNOWN_LIMIT,
+    AMONG_TAKERS, CAME, DEPRIVED, HOLDS_LEAST, MOVES, MOVES_LEAST, PART_OF_DEMAND, READS_AGAIN,
+    STREAMS, UNEQUAL, UNKNOWN_LIMIT,
 };
 use dunnage_model::usage::{LimitKind, MemoryLimit, MemoryShare};
 
@@ -60,6 +62,10 @@ struct Rival {
     used: f64,
     /// What it asked for.
     asked: f64,
+    /// The same in the window before, where that is known.
+    asked_before: Option<f64>,
+    /// Of what it asked for it had this before, and lost it.
+    read_again: f64,
     claim: f64,
     since: Since,
 }
@@ -93,6 +99,11 @@ impl Rival {
         self.used + self.asked
     }
 
+    /// Whether most of what it asked for was thrown out from under it.
+    fn lost_it(&self) -> bool {
+        self.read_again >= self.asked * READS_AGAIN
+    }
+
     /// What it took beyond its claim, if it has this part of its claim. Who has less than that is
     /// getting back what it lost.
     fn beyond(&self, part: f64) -> f64 {
@@ -123,6 +134,7 @@ pub(super) fn guilty(limit: &MemoryLimit, victim: usize, events: bool) -> Guilt 
             // again: however much that is, the two are no equals.
             (Since::Now, Since::Before) => false,
             (Since::Before, Since::Now) => true,
+            (Since::Now, Since::Now) => own.lost_it() && !are_equals(own, rival),
             _ => !are_equals(own, rival),
         })
         .map(|rival| {
@@ -154,10 +166,21 @@ pub(super) fn guilty(limit: &MemoryLimit, victim: usize, events: bool) -> Guilt 
 }
 
 /// Whether two stream alike: each asks for several times what it may have, and the one for not much
-/// more than the other. Which of them just holds more is chance.
+/// more than the other, in this window or in the one before. Which of them just holds more is chance.
 fn are_equals(victim: &Rival, other: &Rival) -> bool {
     let streams = |rival: &Rival| rival.asked > rival.claim * STREAMS;
-    streams(victim) && streams(other) && other.asked <= victim.asked * UNEQUAL
+    let unequal = other.asked > victim.asked * UNEQUAL;
+    streams(victim) && streams(other) && !(unequal && were_unequal(victim, other))
+}
+
+/// Whether two asked for unlike amounts in the window before; where that is not known, this window has
+/// to do. Who asked for nothing then has only begun, and was neither.
+fn were_unequal(victim: &Rival, other: &Rival) -> bool {
+    let (Some(victim), Some(other)) = (victim.asked_before, other.asked_before) else {
+        return true;
+    };
+    let (least, most) = (victim.min(other), victim.max(other));
+    least > 0.0 && most > least * UNEQUAL
 }
 
 /// Who filled the memory in which a process of `victim` was killed, by growth; the victim too, as far
@@ -197,6 +220,8 @@ fn rivals(limit: &MemoryLimit, victim: usize, events: bool) -> Vec<Rival> {
                 party: share.party,
                 used: share.used.0 as f64,
                 asked: asked(limit, share, events),
+                asked_before: asked_before(limit, share, events),
+                read_again: share.refaulted.0 as f64,
                 claim: 0.0,
                 since: Since::of(limit, share),
             };
@@ -238,6 +263,15 @@ fn asked(limit: &MemoryLimit, share: &MemoryShare, events: bool) -> f64 {
         seen
     };
     asked.0 as f64
+}
+
+/// What a party asked for in the window before. Only reclaim by its own tasks tells of it.
+fn asked_before(limit: &MemoryLimit, share: &MemoryShare, events: bool) -> Option<f64> {
+    let tells = limit.kind != LimitKind::Machine && events;
+    share
+        .freed_before
+        .filter(|_| tells)
+        .map(|freed| freed.0 as f64)
 }
 
 /// Divides what there is: to everybody its protection, and of the rest the smallest wishes first and

@@ -1,5 +1,6 @@
 //! What a party lost for want of memory, and to which limit.
 
+use super::thresholds::STREAMS;
 use dunnage_model::usage::{LimitKind, MemoryLimit, MemoryStalls, WindowUse};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,8 +14,8 @@ pub(super) struct Loss {
     pub(super) limit: usize,
     /// Task-seconds in reclaim.
     pub(super) stall: f64,
-    /// What pressure tells beyond that: reading again what was thrown out, swapping in, being slowed
-    /// down above memory.high.
+    /// Beyond that, as pressure and the block devices tell: reading again what was thrown out, swapping
+    /// in, being slowed down above memory.high.
     pub(super) beyond: f64,
     /// Processes killed.
     pub(super) kills: usize,
@@ -55,14 +56,19 @@ pub(super) fn losses(window: &WindowUse, memory: &MemoryStalls, victim: usize) -
         .filter(|share| share.is_finite() && *share > 0.0 && !holds_others(window, victim))
         .map_or(0.0, |share| share.clamp(0.0, 1.0) * seconds);
     let beyond = (pressure - stalled).max(0.0);
+    let again = |at: usize| {
+        let limit = memory.limits.get(at);
+        limit.map_or(0.0, |limit| read_again(window, limit, victim))
+    };
     if stalled > 0.0 {
-        for loss in losses.values_mut() {
-            loss.beyond = beyond * loss.stall / stalled;
+        for (at, loss) in &mut losses {
+            loss.beyond = beyond.max(again(*at)) * loss.stall / stalled;
         }
-    } else if beyond > 0.0
-        && let Some(at) = likeliest(memory, victim)
-    {
-        losses.entry(at).or_insert_with(|| new(at)).beyond = beyond;
+    } else if let Some(at) = likeliest(memory, victim) {
+        let lost = beyond.max(again(at));
+        if lost > 0.0 {
+            losses.entry(at).or_insert_with(|| new(at)).beyond = lost;
+        }
     }
     for kill in memory.kills.iter().filter(|kill| kill.party == victim) {
         let at = kill
@@ -76,6 +82,32 @@ pub(super) fn losses(window: &WindowUse, memory: &MemoryStalls, victim: usize) -
         loss.command = loss.command.take().or_else(|| kill.command.clone());
     }
     losses.into_values().collect()
+}
+
+/// Seconds in which a party waited for block devices to read again what it had lost in a limit that it
+/// shares. Pressure counts such waits for pages alone that were in use often before they were thrown
+/// out. Who reads again several times what it has streams, and would read it in any case; so does who
+/// meets a limit of its own, or the machine's, for its files are larger than those.
+fn read_again(window: &WindowUse, limit: &MemoryLimit, victim: usize) -> f64 {
+    let share = limit.sharers.iter().find(|share| share.party == victim);
+    let shared = limit.own != Some(victim) && limit.kind != LimitKind::Machine;
+    let Some(share) = share.filter(|_| shared) else {
+        return 0.0;
+    };
+    let again = share.refaulted.0 as f64;
+    if again > share.used.0 as f64 * STREAMS {
+        return 0.0;
+    }
+    let stalls = window.stalls.disk.iter().flatten();
+    let (waiting, moved) = stalls.filter(|stall| stall.blamed.party == victim).fold(
+        (0.0, 0.0),
+        |(waiting, moved), stall| {
+            let seconds = stall.waiting.seconds();
+            (waiting + seconds, moved + stall.bytes.0 as f64)
+        },
+    );
+    let part = if moved > 0.0 { again / moved } else { 0.0 };
+    waiting.min(window.length.seconds()) * part.min(1.0)
 }
 
 /// Whether other parties live below a party's cgroup: its pressure is theirs too.

@@ -5,7 +5,8 @@ use crate::tests_support;
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::{Bytes, Nanos};
 use dunnage_model::usage::{
-    Kill, LimitKind, MemoryLimit, MemoryShare, MemoryStalls, PartyUse, Stalls, WindowUse,
+    Blamed, DiskStall, Kill, LimitKind, MemoryLimit, MemoryShare, MemoryStalls, PartyUse, Stalls,
+    WindowUse,
 };
 use dunnage_model::verdict::{Cause, Fact, Judgement, Verdict};
 use proptest::prelude::*;
@@ -311,6 +312,79 @@ fn two_that_come_together_and_stream_alike_are_equals() {
     assert_eq!(accused(&judgement), Vec::<&str>::new());
 }
 
+/// What each had, how much more, what was freed for it, what of that it had had before, and the same as
+/// freed in the window before: of two that came lately, in a limit that the biggest holds half of.
+fn of_two_that_came(length: f64, web: ([u64; 4], f64), crawl: ([u64; 4], f64)) -> Judgement {
+    with_a_window_before(length, (web, None), (crawl, None))
+}
+
+type Came = (([u64; 4], f64), Option<u64>);
+
+fn with_a_window_before(length: f64, web: Came, crawl: Came) -> Judgement {
+    let came = |party, (([used, grown, freed, again], stall), before): Came| MemoryShare {
+        refaulted: Bytes(again * MEBIBYTE),
+        freed_before: before.map(|before| Bytes(before * MEBIBYTE)),
+        ..share(party, [used, grown, freed], stall)
+    };
+    let all = vec![came(0, web), came(1, crawl), share(2, [72, 0, 0], 0.0)];
+    let mut window = window(vec![limit(None, Some("/docker"), 140, all)]);
+    window.length = Nanos::from_seconds(length);
+    judge(&window)
+}
+
+#[test]
+fn who_began_beside_another_and_read_nothing_again_was_not_robbed() {
+    // The window in which two streamers begin, as read: one is throttled within its first reclaim, or
+    // the other is ahead of it.
+    for (web, crawl) in [
+        (([50, 50, 619, 0], 0.007), ([15, 15, 0, 0], 0.067)),
+        (([56, 56, 363, 0], 0.005), ([10, 10, 0, 0], 0.065)),
+        (([48, 48, 461, 18], 0.015), ([16, 16, 90, 26], 0.020)),
+    ] {
+        let judgement = of_two_that_came(1.0, web, crawl);
+        assert_eq!(accused(&judgement), Vec::<&str>::new());
+        let judgement = of_two_that_came(1.0, crawl, web);
+        assert_eq!(accused(&judgement), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn who_has_recovered_robs_nobody_that_has_just_begun() {
+    // Web was robbed and has its memory again, so that it looks new.
+    let web = ([48, 26, 837, 840], 0.02);
+    let judgement = of_two_that_came(1.0, web, ([19, 19, 169, 0], 0.05));
+    assert!(!accused(&judgement).contains(&"web"));
+}
+
+#[test]
+fn which_of_two_streamers_is_faster_in_one_window_is_chance() {
+    let web = ([30, 30, 1973, 1782], 0.464);
+    let crawl = ([36, 36, 3009, 2809], 0.439);
+    let judgement = with_a_window_before(1.0, (web, Some(4114)), (crawl, Some(5857)));
+    assert_eq!(accused(&judgement), Vec::<&str>::new());
+    // Nor is it known of who has only begun.
+    for before in [(Some(0), Some(600)), (Some(600), Some(0))] {
+        let judgement = with_a_window_before(1.0, (web, before.0), (crawl, before.1));
+        assert_eq!(accused(&judgement), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn who_reads_its_file_again_is_robbed_by_who_came_with_it() {
+    let web = ([24, 14, 804, 845], 0.168);
+    let crawl = ([28, 28, 3149, 2313], 0.330);
+    // Without a window before, in one that the streamer did not fill, and when both are long there.
+    for before in [
+        (None, None),
+        (Some(837), Some(169)),
+        (Some(837), Some(2500)),
+    ] {
+        let judgement = with_a_window_before(1.0, (web, before.0), (crawl, before.1));
+        assert_eq!(accused(&judgement), ["batch"], "{before:?}");
+        assert_eq!(of(&judgement, "web")[0].cause, Cause::Neighbour);
+    }
+}
+
 #[test]
 fn two_takers_share_the_blame_by_what_they_took() {
     let all = vec![
@@ -347,6 +421,58 @@ fn waits_that_only_pressure_tells_go_to_the_closest_full_limit() {
     };
     assert_eq!(verdict.cause, Cause::Itself);
     assert_eq!(verdict.harm, Nanos::from_seconds(2.0));
+}
+
+/// Web waited so long for a block device, for so many MiB, of which it had lost so many; batch streams.
+/// As read on a real host, kernel 6.18, whose pressure told of 1 ms.
+fn reading(seconds: f64, mebibytes: u64, again: u64, mut full: MemoryLimit) -> Judgement {
+    full.sharers.push(MemoryShare {
+        refaulted: Bytes(again * MEBIBYTE),
+        ..share(0, [48, 0, 59], 0.001)
+    });
+    full.sharers.push(share(1, [17, 17, 9021], 0.0));
+    full.sharers.push(share(2, [72, 0, 0], 0.0));
+    let mut window = window(vec![full]);
+    window.length = Nanos::from_seconds(1.0);
+    window.parties[0].pressure.memory_some = Some(0.001);
+    window.stalls.disk = Some(vec![DiskStall {
+        device: "vda".into(),
+        blamed: Blamed::default(),
+        shared: Nanos::ZERO,
+        waiting: Nanos::from_seconds(seconds),
+        needed: Nanos::ZERO,
+        occupied: Nanos::ZERO,
+        synced: Nanos::ZERO,
+        bytes: Bytes(mebibytes * MEBIBYTE),
+        requests: 79,
+    }]);
+    judge(&window)
+}
+
+#[test]
+fn waits_for_a_disk_are_lost_to_memory_only_for_what_was_there_before() {
+    let parent = || limit(None, Some("/docker"), 140, Vec::new());
+    let own = || limit(Some(0), Some("/docker/web"), 140, Vec::new());
+    let machine = || limit(None, None, 140, Vec::new());
+    for judgement in [
+        reading(0.086, 74, 0, parent()),
+        // Most of it is new, or written.
+        reading(0.086, 740, 3, parent()),
+        // A file far larger than what it has: nobody could have kept it.
+        reading(0.680, 704, 704, parent()),
+        reading(0.086, 74, 73, own()),
+        reading(0.086, 74, 73, machine()),
+    ] {
+        assert!(judgement.verdicts.is_empty(), "{:?}", judgement.verdicts);
+    }
+}
+
+#[test]
+fn reading_again_from_a_disk_what_another_threw_out_is_harm() {
+    let judgement = reading(0.086, 74, 73, limit(None, Some("/docker"), 140, Vec::new()));
+    assert_eq!(accused(&judgement), ["batch"]);
+    let harm = judgement.verdicts[0].harm.seconds();
+    assert!((0.080..0.090).contains(&harm), "{harm}");
 }
 
 #[test]
@@ -427,6 +553,7 @@ prop_compose! {
         used: u32,
         grown: u32,
         freed in any::<u64>(),
+        before: Option<u64>,
         taken: u32,
         protected: u32,
         stall in 0_u64..20_000_000_000,
@@ -435,6 +562,7 @@ prop_compose! {
             party,
             stall: Nanos(stall),
             freed: Bytes(freed),
+            freed_before: before.map(Bytes),
             used: Bytes(used.into()),
             grown: Bytes(grown.into()),
             taken: Bytes(taken.into()),

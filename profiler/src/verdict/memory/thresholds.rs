@@ -53,8 +53,12 @@ pub(super) const HOLDS_LEAST: f64 = 2_097_152.0;
 pub(super) const UNEQUAL: f64 = 1.5;
 
 /// Who asks for this many times its claim within a window streams: it does not come for something that
-/// it wants to keep.
+/// it wants to keep. So does who reads again this many times what it has.
 pub(super) const STREAMS: f64 = 2.0;
+
+/// Who had this part of what it asked for before, and lost it, is robbed by who takes beyond its claim.
+/// Who reads a file again and again had all of it; a streamer on its first way through had none.
+pub(super) const READS_AGAIN: f64 = 0.5;
 
 /// The part of a kill that is worth a verdict of its own.
 pub(super) const PART_OF_A_KILL: f64 = 0.1;
