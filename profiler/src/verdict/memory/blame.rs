@@ -10,11 +10,11 @@
 //! Time tells them apart: a party most of whose memory is new came to memory that others had. It took
 //! from those who were there, and those took nothing from it. Of two that both came lately, one robs
 //! the other only of what that one had to read again; and which of them is faster in one window is
-//! chance, so that two streamers count as unequal when they were so in the window before as well.
+//! chance, so that two streamers that are not unequal by far must have been so in the window before too.
 
 use super::thresholds::{
     AMONG_TAKERS, CAME, DEPRIVED, HOLDS_LEAST, MOVES, MOVES_LEAST, PART_OF_DEMAND, READS_AGAIN,
-    STREAMS, UNEQUAL, UNKNOWN_LIMIT,
+    STREAMS, UNEQUAL, UNEQUAL_BY_FAR, UNKNOWN_LIMIT,
 };
 use dunnage_model::usage::{LimitKind, MemoryLimit, MemoryShare};
 
@@ -166,11 +166,13 @@ pub(super) fn guilty(limit: &MemoryLimit, victim: usize, events: bool) -> Guilt 
 }
 
 /// Whether two stream alike: each asks for several times what it may have, and the one for not much
-/// more than the other, in this window or in the one before. Which of them just holds more is chance.
+/// more than the other: neither by far in this window, nor in this one and the one before. Which of them just holds more is chance.
 fn are_equals(victim: &Rival, other: &Rival) -> bool {
     let streams = |rival: &Rival| rival.asked > rival.claim * STREAMS;
+    let by_far = other.asked > victim.asked * UNEQUAL_BY_FAR;
     let unequal = other.asked > victim.asked * UNEQUAL;
-    streams(victim) && streams(other) && !(unequal && were_unequal(victim, other))
+    let unlike = by_far || unequal && were_unequal(victim, other);
+    streams(victim) && streams(other) && !unlike
 }
 
 /// Whether two asked for unlike amounts in the window before; where that is not known, this window has

@@ -386,6 +386,19 @@ fn who_reads_its_file_again_is_robbed_by_who_came_with_it() {
 }
 
 #[test]
+fn a_streamer_that_is_far_ahead_needs_no_window_before() {
+    // Web recovered for a moment, so that it looks new; the streamer filled a part of the window before.
+    for (web, crawl, before) in [
+        (([27, 19, 1005, 979], 0.050), [27, 27, 7642, 6947], (0, 60)),
+        (([16, 8, 890, 906], 0.260), [38, 38, 2923, 2474], (905, 635)),
+    ] {
+        let crawl = (crawl, 0.2);
+        let judgement = with_a_window_before(1.0, (web, Some(before.0)), (crawl, Some(before.1)));
+        assert_eq!(accused(&judgement), ["batch"], "{before:?}");
+    }
+}
+
+#[test]
 fn two_takers_share_the_blame_by_what_they_took() {
     let all = vec![
         share(0, [30, 0, 5], 1.0),

@@ -52,6 +52,10 @@ pub(super) const HOLDS_LEAST: f64 = 2_097_152.0;
 /// stream side by side are never exactly equal.
 pub(super) const UNEQUAL: f64 = 1.5;
 
+/// Two streamers alike ask for unlike amounts in one window by chance, up to 1.5 times as much or little
+/// more; from twice as much on no second window is needed.
+pub(super) const UNEQUAL_BY_FAR: f64 = 2.0;
+
 /// Who asks for this many times its claim within a window streams: it does not come for something that
 /// it wants to keep. So does who reads again this many times what it has.
 pub(super) const STREAMS: f64 = 2.0;
