@@ -20,7 +20,12 @@ struct Way {
     when: &'static str,
     program: &'static str,
     options: Option<Vec<String>>,
+    /// What is said where there are none.
+    without: &'static str,
 }
+
+/// Why Podman without root cannot be given these devices by CDI.
+const RENAMED: &str = "# not by CDI: nodes of these devices have other names inside, and another device would be there";
 
 pub(super) fn run(context: &Context, args: &DockerArgs) -> anyhow::Result<ExitCode> {
     let wanted = args.given.wanted(context)?;
@@ -29,6 +34,7 @@ pub(super) fn run(context: &Context, args: &DockerArgs) -> anyhow::Result<ExitCo
         when,
         program,
         options,
+        without: NEEDS_CDI,
     };
     let ways = [
         way(
@@ -47,7 +53,7 @@ pub(super) fn run(context: &Context, args: &DockerArgs) -> anyhow::Result<ExitCo
             "podman_cdi",
             "Podman 4.1 and later",
             "podman run",
-            Some(podman::cdi(&wanted, false)),
+            Some(podman::cdi(&wanted)),
         ),
         way(
             "podman",
@@ -55,12 +61,15 @@ pub(super) fn run(context: &Context, args: &DockerArgs) -> anyhow::Result<ExitCo
             "podman run",
             podman::classic(&wanted, false),
         ),
-        way(
-            "podman_rootless_cdi",
-            "Podman of a user (with crun)",
-            "podman run",
-            Some(podman::cdi(&wanted, true)),
-        ),
+        Way {
+            without: RENAMED,
+            ..way(
+                "podman_rootless_cdi",
+                "Podman of a user",
+                "podman run",
+                podman::rootless_cdi(&wanted),
+            )
+        },
         way(
             "podman_rootless",
             "Podman of a user, without CDI",
@@ -97,7 +106,7 @@ pub(super) fn run(context: &Context, args: &DockerArgs) -> anyhow::Result<ExitCo
         let mut text = String::new();
         for way in &ways {
             let line = way.options.as_ref().map_or_else(
-                || NEEDS_CDI.to_owned(),
+                || way.without.to_owned(),
                 |options| format!("{} {} IMAGE", way.program, shell::line(options)),
             );
             text.push_str(&format!("# {}\n{line}\n\n", way.when));
