@@ -166,7 +166,8 @@ pub(super) fn guilty(limit: &MemoryLimit, victim: usize, events: bool) -> Guilt 
 }
 
 /// Whether two stream alike: each asks for several times what it may have, and the one for not much
-/// more than the other: neither by far in this window, nor in this one and the one before. Which of them just holds more is chance.
+/// more than the other: neither by far in this window, nor in this one and the one before. Which of them
+/// just holds more is chance.
 fn are_equals(victim: &Rival, other: &Rival) -> bool {
     let streams = |rival: &Rival| rival.asked > rival.claim * STREAMS;
     let by_far = other.asked > victim.asked * UNEQUAL_BY_FAR;
