@@ -90,6 +90,8 @@ impl Stage {
     /// Plays a scenario to its end and clears the stage.
     pub(super) fn play(&mut self, scenario: &Scenario) -> anyhow::Result<Played> {
         self.played += 1;
+        // What another scenario wrote last is on the disk before this one begins: it was nobody's of this cast.
+        nix::unistd::sync();
         let prop = scenario.prop.map(|make| make()).transpose()?;
         let _shared = scenario
             .shared
