@@ -15,6 +15,7 @@ mod device_runtime;
 mod devices;
 mod devices_vm;
 mod disk;
+mod disks_vm;
 mod driver_files;
 mod engines;
 mod hostile;
