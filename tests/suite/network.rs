@@ -192,15 +192,7 @@ fn flood_is_named(engine: &'static dyn Engine) -> Result<()> {
     sleep(READY / 2);
     let blame = blame(engine)?;
     let answers = number(&web.report(Duration::from_secs(12))?, "requests")?;
-    let verdict = accusation(&blame, "dunnage-tests-web")?;
-    ensure!(
-        share(verdict, "dunnage-tests-batch")? > 0.9,
-        "the flood is not to blame: {verdict}"
-    );
-    ensure!(
-        on_the_link(&accusations(&blame, "dunnage-tests-batch")?)?.is_empty(),
-        "somebody is accused of harming the flood on the link"
-    );
+    let verdict = the_flood_is_to_blame(&blame)?;
     // By time and not by answers: in one moment without the flood come more than in all the rest.
     let lost = 1.0 - answers * calm / 7.0;
     let said = number(verdict, "harm.fraction")?;
@@ -241,15 +233,7 @@ fn a_flood_that_comes_in_the_middle_of_a_window_is_named() -> Result<()> {
     let blame = watching
         .join()
         .map_err(|_| anyhow::anyhow!("the thread that watches failed"))??;
-    let verdict = accusation(&blame, "dunnage-tests-web")?;
-    ensure!(
-        share(verdict, "dunnage-tests-batch")? > 0.9,
-        "the flood is not to blame: {verdict}"
-    );
-    ensure!(
-        on_the_link(&accusations(&blame, "dunnage-tests-batch")?)?.is_empty(),
-        "somebody is accused of harming the flood on the link"
-    );
+    the_flood_is_to_blame(&blame)?;
     Ok(())
 }
 
@@ -328,4 +312,18 @@ fn who_fills_a_link_of_its_own_and_who_sends_little_harm_nobody() -> Result<()> 
         summary(&blame)
     );
     Ok(())
+}
+
+/// The verdict on the one that asks, which names the flood; and nobody is accused of harming that.
+fn the_flood_is_to_blame(blame: &Value) -> Result<&Value> {
+    let verdict = accusation(blame, "dunnage-tests-web")?;
+    ensure!(
+        share(verdict, "dunnage-tests-batch")? > 0.9,
+        "the flood is not to blame: {verdict}"
+    );
+    ensure!(
+        on_the_link(&accusations(blame, "dunnage-tests-batch")?)?.is_empty(),
+        "somebody is accused of harming the flood on the link"
+    );
+    Ok(verdict)
 }
