@@ -1,7 +1,9 @@
-//! The list for people: a table, and below it why a device is not healthy. Pure.
+//! The list for people: a table, and below it why a device is not healthy, which devices are linked and
+//! whom the kubelet gave them. Pure.
 
 use dunnage_model::document::{DevicesDocument, HolderDocument, ListedDeviceDocument};
 use dunnage_model::escape::{columns, escaped, fitted};
+use std::collections::{BTreeMap, HashMap};
 
 /// Between two columns.
 const GAP: usize = 2;
@@ -30,23 +32,29 @@ pub(super) fn devices(document: &DevicesDocument, width: usize) -> String {
     let mut rows = vec![TITLES.map(str::to_owned)];
     rows.extend(document.devices.iter().map(row));
     let mut out = table(&rows, width);
-    let given = document.devices.iter().flat_map(given);
-    let reasons: Vec<String> = document
+    let names: HashMap<&str, &str> = document
         .devices
         .iter()
-        .filter_map(reason)
-        .chain(given)
+        .map(|device| (device.id.as_str(), name(device)))
         .collect();
-    if !reasons.is_empty() {
+    let linked = document.devices.iter().flat_map(|d| linked(d, &names));
+    let given = document.devices.iter().flat_map(given);
+    let reasons = document.devices.iter().filter_map(reason);
+    let below: Vec<String> = reasons.chain(linked).chain(given).collect();
+    if !below.is_empty() {
         out.push('\n');
-        out.extend(reasons);
+        out.extend(below);
     }
     out
 }
 
+/// By what an engine is asked for it, or its id where it cannot be given.
+fn name(device: &ListedDeviceDocument) -> &str {
+    device.cdi.as_ref().unwrap_or(&device.id)
+}
+
 fn row(device: &ListedDeviceDocument) -> [String; 7] {
     let dash = || "-".to_owned();
-    let name = device.cdi.as_ref().unwrap_or(&device.id);
     let driver = device.driver.as_ref().map(|driver| match &driver.version {
         Some(version) => format!("{} {version}", driver.name),
         None => driver.name.clone(),
@@ -56,7 +64,7 @@ fn row(device: &ListedDeviceDocument) -> [String; 7] {
         .clone()
         .unwrap_or_else(|| device.vendor.clone());
     [
-        escaped(name),
+        escaped(name(device)),
         escaped(&device.kind),
         escaped(&model),
         driver.map_or_else(dash, |driver| escaped(&driver)),
@@ -89,18 +97,39 @@ fn user_names(device: &ListedDeviceDocument) -> String {
 /// Why a device is not healthy, or why it cannot be told.
 fn reason(device: &ListedDeviceDocument) -> Option<String> {
     let why = device.why.as_deref()?;
-    let name = device.cdi.as_ref().unwrap_or(&device.id);
     Some(format!(
         "{} is {}: {}\n",
-        escaped(name),
+        escaped(name(device)),
         escaped(&device.health),
         escaped(why)
     ))
 }
 
+/// Which devices it reaches without crossing the host's memory: a line for each way and number of links.
+fn linked(device: &ListedDeviceDocument, names: &HashMap<&str, &str>) -> Vec<String> {
+    let mut ways: BTreeMap<(&str, u32), Vec<String>> = BTreeMap::new();
+    for peer in &device.peers {
+        let peer_name = names.get(peer.id.as_str()).copied().unwrap_or(&peer.id);
+        let way = ways.entry((&peer.over, peer.links)).or_default();
+        way.push(escaped(peer_name));
+    }
+    let line = |((over, links), peers): ((&str, u32), Vec<String>)| {
+        let links = match links {
+            1 => "1 link".to_owned(),
+            links => format!("{links} links"),
+        };
+        format!(
+            "{} is linked by {} ({links}) with {}\n",
+            escaped(name(device)),
+            escaped(over),
+            peers.join(", ")
+        )
+    };
+    ways.into_iter().map(line).collect()
+}
+
 /// Whom the kubelet gave a device.
 fn given(device: &ListedDeviceDocument) -> Vec<String> {
-    let name = device.cdi.as_ref().unwrap_or(&device.id);
     let line = |holder: &HolderDocument| {
         let pod = match (&holder.namespace, &holder.pod, &holder.pod_uid) {
             (Some(namespace), Some(pod), _) => format!("{}/{}", escaped(namespace), escaped(pod)),
@@ -108,7 +137,7 @@ fn given(device: &ListedDeviceDocument) -> Vec<String> {
         };
         format!(
             "{} is given to container {} of pod {pod}, as {}\n",
-            escaped(name),
+            escaped(name(device)),
             escaped(&holder.container),
             escaped(&holder.resource)
         )
@@ -191,6 +220,26 @@ dfl-port.0 is unhealthy: its AFU id is all f\\n
             [
                 "GPU-1 is given to container train of pod ml/x\\x1b[2J, as nvidia.com/gpu",
                 "GPU-1 is given to container serve of pod with uid 1e6a, as nvidia.com/gpu",
+            ]
+        );
+    }
+
+    #[test]
+    fn which_devices_are_linked_stands_below() {
+        let three = r#"[
+            {"id":"GPU-1","kind":"gpu","vendor":"nvidia","nodes":["/dev/nvidia0"],"health":"healthy",
+             "cdi":"nvidia.com/gpu=0","peers":[{"id":"GPU-2","over":"nvlink","links":12},
+             {"id":"GPU-3","over":"nvlink","links":1},{"id":"gone\u001b[2J","over":"nvlink","links":12}]},
+            {"id":"GPU-2","kind":"gpu","vendor":"nvidia","nodes":[],"health":"healthy",
+             "cdi":"nvidia.com/gpu=1"},
+            {"id":"GPU-3","kind":"gpu","vendor":"nvidia","nodes":[],"health":"healthy"}]"#;
+        let page = devices(&document(three), 100);
+        let lines: Vec<&str> = page.lines().skip(5).collect();
+        assert_eq!(
+            lines,
+            [
+                "nvidia.com/gpu=0 is linked by nvlink (1 link) with GPU-3",
+                "nvidia.com/gpu=0 is linked by nvlink (12 links) with nvidia.com/gpu=1, gone\\x1b[2J",
             ]
         );
     }
