@@ -1,7 +1,7 @@
 //! Whether an image can work with this host, before anything starts.
 //!
-//! `image -> facts`, `host -> facts`, and pure clauses that compare the two. What an image holds does
-//! not change with its digest, so that its facts are kept ([`cache`]); the host is read each time.
+//! `image -> facts`, `host -> facts`, and pure clauses that compare the two. The facts of an image are
+//! kept for as long as it is the same image ([`cache`]); the host is read each time.
 
 mod artifact;
 pub mod cache;
@@ -22,8 +22,9 @@ use dunnage_model::document::CompatibilityDocument;
 use dunnage_model::gap::Gap;
 use facts::{Collector, ImageFacts};
 use host::HostFacts;
-use image::{ImageError, Source};
+use image::{ImageError, ImageMeta, Source, Stamp};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// What can be chosen.
 #[derive(Clone, Debug)]
@@ -78,26 +79,7 @@ pub fn check(
         ),
         None => None,
     };
-    let image = image::open(source, options.platform.as_deref())?;
-    let meta = image.meta().clone();
-    let key = options
-        .cache
-        .as_deref()
-        .and_then(|folder| cache::Entry::of(folder, source, &meta));
-    let kept = key.as_ref().and_then(cache::Entry::read);
-    let (mut facts, mut gaps) = match kept {
-        Some(facts) => (facts, Vec::new()),
-        None => {
-            let mut collector = Collector::new(&meta);
-            let walked = image.walk(&mut collector)?;
-            let facts = collector.finish();
-            // What was read in part may read whole another time.
-            if let Some(key) = key.filter(|_| walked.gaps.is_empty()) {
-                key.write(&facts);
-            }
-            (facts, walked.gaps)
-        }
-    };
+    let (meta, mut facts, mut gaps) = read(source, options)?;
     // Artifacts may be attached at any time after the image was made.
     let (attached, unread) = artifact::find(source, &meta);
     facts.nfd = attached;
@@ -107,6 +89,42 @@ pub fn check(
     add_gaps(&mut outcome, &gaps);
     gaps.extend(inventory.gaps.iter().cloned());
     Ok(document::of(&meta, &facts, &here, &outcome, &gaps))
+}
+
+/// What the image is and what its files tell, from the cache where it is still the same image.
+fn read(
+    source: &Source,
+    options: &CheckOptions,
+) -> Result<(ImageMeta, ImageFacts, Vec<Gap>), ImageError> {
+    let platform = options.platform.as_deref();
+    let folder = options.cache.as_deref();
+    let began = SystemTime::now();
+    let kept = |stamp: &Stamp| cache::Entry::of(folder?, stamp).read();
+    let mut stamp = folder.and_then(|_| image::stamp(source, platform));
+    if let Some(kept) = stamp.as_ref().and_then(kept) {
+        return Ok((kept.meta, kept.facts, Vec::new()));
+    }
+    let image = image::open(source, platform)?;
+    if let (Some(_), None) = (folder, &stamp) {
+        stamp = image.stamp();
+        if let Some(kept) = stamp.as_ref().and_then(kept) {
+            // Its documents were read just now.
+            return Ok((image.meta().clone(), kept.facts, Vec::new()));
+        }
+    }
+    let mut collector = Collector::new(image.meta());
+    let walked = image.walk(&mut collector)?;
+    let facts = collector.finish();
+    // What was read in part may read whole another time, and what was changed meanwhile, or may have
+    // been, is not what the stamp stands for.
+    if let (Some(folder), Some(stamp)) = (folder, stamp)
+        && walked.gaps.is_empty()
+        && stamp.settled_by(began)
+        && image.is_still(&stamp, source, platform)
+    {
+        cache::Entry::of(folder, &stamp).write(image.meta(), &facts);
+    }
+    Ok((image.meta().clone(), facts, walked.gaps))
 }
 
 /// An image that was read in part may hold what was not seen.

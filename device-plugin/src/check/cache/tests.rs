@@ -3,15 +3,32 @@
 use super::*;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-fn entry(folder: &Path, digest: &str) -> Entry {
-    let meta = ImageMeta {
-        digest: Some(digest.to_owned()),
+fn entry(folder: &Path, name: &str) -> Entry {
+    Entry {
+        folder: folder.to_path_buf(),
+        key: format!("{name:0>64}"),
+    }
+}
+
+fn some_meta() -> ImageMeta {
+    ImageMeta {
+        reference: "a/b:1".to_owned(),
+        env: vec![("A".to_owned(), "b".to_owned())],
         ..ImageMeta::default()
-    };
-    let source = Source::Engine {
-        reference: "x".to_owned(),
-    };
-    Entry::of(folder, &source, &meta).unwrap()
+    }
+}
+
+fn some() -> Kept {
+    Kept {
+        meta: some_meta(),
+        facts: some_facts(),
+    }
+}
+
+impl Entry {
+    fn keep(&self) {
+        self.write(&some_meta(), &some_facts());
+    }
 }
 
 fn some_facts() -> ImageFacts {
@@ -25,11 +42,11 @@ fn some_facts() -> ImageFacts {
 fn what_was_kept_is_read_back_by_its_key_alone() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("a/b");
-    let one = entry(&folder, "sha256:1");
+    let one = entry(&folder, "1");
     assert_eq!(one.read(), None);
-    one.write(&some_facts());
-    assert_eq!(one.read(), Some(some_facts()));
-    assert_eq!(entry(&folder, "sha256:2").read(), None);
+    one.keep();
+    assert_eq!(one.read(), Some(some()));
+    assert_eq!(entry(&folder, "2").read(), None);
     let mode = fs::metadata(one.path()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(
@@ -37,15 +54,15 @@ fn what_was_kept_is_read_back_by_its_key_alone() {
         0o700
     );
     // Another image's entry under this name is not believed.
-    fs::copy(one.path(), entry(&folder, "sha256:2").path()).unwrap();
-    assert_eq!(entry(&folder, "sha256:2").read(), None);
+    fs::copy(one.path(), entry(&folder, "2").path()).unwrap();
+    assert_eq!(entry(&folder, "2").read(), None);
 }
 
 #[test]
 fn what_others_could_have_written_is_not_believed() {
     let dir = tempfile::tempdir().unwrap();
-    let one = entry(dir.path(), "sha256:1");
-    one.write(&some_facts());
+    let one = entry(dir.path(), "1");
+    one.keep();
     fs::set_permissions(one.path(), fs::Permissions::from_mode(0o666)).unwrap();
     assert_eq!(one.read(), None);
     let elsewhere = dir.path().join("elsewhere");
@@ -68,34 +85,57 @@ fn what_others_could_have_written_is_not_believed() {
 fn the_cache_stays_small_and_fails_silently() {
     let dir = tempfile::tempdir().unwrap();
     for number in 0..MAX_ENTRIES + 20 {
-        entry(dir.path(), &format!("sha256:{number}")).write(&some_facts());
+        entry(dir.path(), &format!("{number}")).keep();
     }
     assert!(fs::read_dir(dir.path()).unwrap().count() <= MAX_ENTRIES);
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
-    let blocked = entry(&file.join("x"), "sha256:1");
-    blocked.write(&some_facts());
+    let blocked = entry(&file.join("x"), "1");
+    blocked.keep();
     assert_eq!(blocked.read(), None);
 }
 
 #[test]
-fn a_file_that_was_written_again_has_another_key() {
+fn only_what_was_made_here_is_removed_and_only_from_an_own_folder() {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("image.tar");
-    let meta = ImageMeta {
-        digest: Some("sha256:1".to_owned()),
-        ..ImageMeta::default()
-    };
-    let key = || {
-        Entry::of(dir.path(), &Source::Archive(file.clone()), &meta)
-            .unwrap()
-            .key
-    };
-    fs::write(&file, "one").unwrap();
-    let first = key();
-    assert_eq!(key(), first);
-    fs::write(&file, "other").unwrap();
-    assert_ne!(key(), first);
-    let root = Source::RootFs(dir.path().to_path_buf());
-    assert!(Entry::of(dir.path(), &root, &meta).is_none());
+    let names: Vec<String> = (0..MAX_ENTRIES + 5)
+        .map(|n| format!("letter-{n}.json"))
+        .collect();
+    for name in &names {
+        fs::write(dir.path().join(name), "mine").unwrap();
+    }
+    entry(dir.path(), "1").keep();
+    assert!(entry(dir.path(), "1").read().is_some());
+    assert!(names.iter().all(|name| dir.path().join(name).exists()));
+    let open = dir.path().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    entry(&open, "1").keep();
+    assert_eq!(fs::read_dir(&open).unwrap().count(), 0);
+    // A link to a folder is not that folder.
+    let link = dir.path().join("link");
+    symlink(dir.path(), &link).unwrap();
+    let through = entry(&link, "2");
+    through.keep();
+    assert_eq!(through.read(), None);
+}
+
+#[test]
+fn large_entries_make_room_for_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut facts = some_facts();
+    facts.os = Some("x".repeat(usize::try_from(MAX_ENTRY).unwrap() - 10_000));
+    for number in 0..12 {
+        entry(dir.path(), &number.to_string()).write(&some_meta(), &facts);
+    }
+    let kept = |number: u32| entry(dir.path(), &number.to_string()).read().is_some();
+    assert!(kept(11) && kept(10) && !kept(0));
+    let bytes: u64 = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(bytes <= MAX_BYTES, "{bytes}");
+    facts.os = Some("x".repeat(usize::try_from(MAX_ENTRY).unwrap()));
+    entry(dir.path(), "20").write(&some_meta(), &facts);
+    assert!(!kept(20));
 }

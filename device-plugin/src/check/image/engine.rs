@@ -1,9 +1,13 @@
 //! Engines that send an image: Docker, and Podman in Docker's words, by their socket.
 //!
-//! `GET /images/NAME/get` of Docker's Engine API streams what `docker save` writes.
+//! `GET /images/NAME/get` of Docker's Engine API streams what `docker save` writes, and
+//! `GET /images/NAME/json` tells what the image is.
 
+use super::digest::Digest;
 use super::error::ImageError;
+use super::limits::DOCUMENT_BYTES;
 use super::reference::Reference;
+use serde::Deserialize;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -19,6 +23,13 @@ const HEADER: u64 = 16 << 10;
 pub(super) struct Request {
     socket: PathBuf,
     reference: String,
+}
+
+/// What is believed of an engine's description only where it can be read as one.
+#[derive(Deserialize)]
+struct Description {
+    #[serde(rename = "Id")]
+    id: String,
 }
 
 /// The sockets where engines listen, those of the environment first.
@@ -66,16 +77,46 @@ impl Request {
     /// [`ImageError::Absent`] where the engine does not have it, [`ImageError::Io`] where nobody
     /// answers, [`ImageError::Unsupported`] with the engine's words for everything else.
     pub(super) fn send(&self) -> Result<BufReader<UnixStream>, ImageError> {
-        let what = format!(
+        self.answer("get")
+    }
+
+    /// What the engine says of the image, its id among that: the digest of its configuration or of
+    /// its manifest. Another image has another answer.
+    ///
+    /// # Errors
+    /// As [`Request::send`]; [`ImageError::Broken`] where no id is told.
+    pub(super) fn describe(&self) -> Result<String, ImageError> {
+        let what = self.what();
+        let mut text = String::new();
+        self.answer("json")?
+            .take(DOCUMENT_BYTES as u64)
+            .read_to_string(&mut text)
+            .map_err(|error| ImageError::reading(&what, error))?;
+        let said: Description = serde_json::from_str(&text)
+            .map_err(|error| ImageError::broken(&what, error.to_string()))?;
+        let id = said.id.strip_prefix("sha256:").unwrap_or(&said.id);
+        if Digest::parse(&format!("sha256:{id}")).is_none() {
+            return Err(ImageError::broken(&what, "the engine tells no id of it"));
+        }
+        Ok(text)
+    }
+
+    /// The image and the engine, for messages.
+    pub(super) fn what(&self) -> String {
+        format!(
             "{} of the engine at {}",
             self.reference,
             self.socket.display()
-        );
+        )
+    }
+
+    fn answer(&self, question: &str) -> Result<BufReader<UnixStream>, ImageError> {
+        let what = self.what();
         let reading = |error| ImageError::Io {
             what: what.clone(),
             error,
         };
-        let mut answer = self.ask().map_err(reading)?;
+        let mut answer = self.ask(question).map_err(reading)?;
         let status = status(&mut answer).map_err(reading)?;
         if status == 200 {
             return Ok(answer);
@@ -93,13 +134,13 @@ impl Request {
         })
     }
 
-    fn ask(&self) -> io::Result<BufReader<UnixStream>> {
+    fn ask(&self, question: &str) -> io::Result<BufReader<UnixStream>> {
         let mut stream = UnixStream::connect(&self.socket)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         // 1.0, so that the body comes as it is and ends with the connection.
         let request = format!(
-            "GET /images/{}/get HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+            "GET /images/{}/{question} HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n",
             self.reference
         );
         stream.write_all(request.as_bytes())?;
@@ -146,6 +187,16 @@ mod tests {
 
     /// Answers one request with `answer`; what was asked, and what the client made of it.
     fn exchange(reference: &str, answer: &[u8]) -> (String, Result<Vec<u8>, ImageError>) {
+        served(answer, |socket| {
+            let mut body = Request::new(socket, reference).unwrap().send()?;
+            let mut bytes = Vec::new();
+            body.read_to_end(&mut bytes).unwrap();
+            Ok(bytes)
+        })
+    }
+
+    /// What was asked of an engine that answers once, and what `client` made of that.
+    fn served<T>(answer: &[u8], client: impl FnOnce(&Path) -> T) -> (String, T) {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("s");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -161,13 +212,8 @@ mod tests {
             let _ = lines.get_mut().write_all(&answer);
             asked
         });
-        let sent = Request::new(&socket, reference).unwrap().send();
-        let body = sent.map(|mut body| {
-            let mut bytes = Vec::new();
-            body.read_to_end(&mut bytes).unwrap();
-            bytes
-        });
-        (server.join().unwrap(), body)
+        let made = client(&socket);
+        (server.join().unwrap(), made)
     }
 
     #[test]
@@ -178,6 +224,32 @@ mod tests {
             "{asked}"
         );
         assert_eq!(body.unwrap(), b"body\r\n\r\n");
+    }
+
+    #[test]
+    fn an_image_is_known_by_all_that_the_engine_says_of_it() {
+        let said = |body: &str| {
+            let answer = format!("HTTP/1.0 200 OK\r\n\r\n{body}");
+            served(answer.as_bytes(), |socket| {
+                Request::new(socket, "a/b:1").unwrap().describe()
+            })
+        };
+        let docker = format!(r#"{{"Id":"sha256:{}","Size":1}}"#, "0a".repeat(32));
+        let (asked, text) = said(&docker);
+        assert!(asked.starts_with("GET /images/a/b:1/json HTTP/1.0\r\n"));
+        assert_eq!(text.unwrap(), docker);
+        let podman = format!(r#"{{"Id":"{}"}}"#, "0a".repeat(32));
+        assert!(said(&podman).1.is_ok());
+        for odd in [
+            "",
+            "{}",
+            "[]",
+            r#"{"Id":"../x"}"#,
+            r#"{"Id":7}"#,
+            r#"{"Id":""}"#,
+        ] {
+            assert!(said(odd).1.is_err(), "{odd}");
+        }
     }
 
     #[test]

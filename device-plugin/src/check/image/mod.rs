@@ -22,11 +22,13 @@ mod platform;
 mod reference;
 mod resolve;
 mod rootfs;
+mod stamp;
 mod stream;
 pub mod tar;
 
 pub use budget::Budget;
 pub use error::ImageError;
+pub use stamp::Stamp;
 
 use archive::{Archive, Found};
 use bytes::{Buffered, Packing, Section, open_tar};
@@ -37,6 +39,7 @@ use folder::Folder;
 use layers::{Merge, Pass};
 use platform::Wanted;
 use resolve::{Blob, Resolved, Store};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -74,7 +77,7 @@ pub enum Source {
 }
 
 /// What is said of an image outside of its files.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageMeta {
     /// Its name, or its path where it has none.
     pub reference: String,
@@ -179,7 +182,67 @@ pub fn open(source: &Source, platform: Option<&str>) -> Result<Image, ImageError
     }
 }
 
+/// The stamp of an image, as far as it is had without opening it: of archives and of what an engine
+/// keeps. `None` for others; those that are opened quickly tell theirs by [`Image::stamp`].
+#[must_use]
+pub fn stamp(source: &Source, platform: Option<&str>) -> Option<Stamp> {
+    let platform = platform.unwrap_or_default();
+    match source {
+        Source::Archive(path) => {
+            let file = open_regular(path).ok()?;
+            let mut stamp = Stamp::new(&path.to_string_lossy(), platform);
+            stamp.add_file(&file.metadata().ok()?);
+            Some(stamp)
+        }
+        Source::Engine { reference } => {
+            let mut sockets = engine::sockets().into_iter().filter(|path| path.exists());
+            sockets.find_map(|socket| of_engine(&Request::new(&socket, reference).ok()?, platform))
+        }
+        _ => None,
+    }
+}
+
+fn of_engine(request: &Request, platform: &str) -> Option<Stamp> {
+    let said = format!("{platform} {}", request.describe().ok()?);
+    Some(Stamp::new(&request.what(), &said))
+}
+
 impl Image {
+    /// The stamp of an image whose layers are files of their own: its digest, and what tells that these
+    /// files are as they were. `None` for others: [`stamp`] has to be asked before they are opened, and
+    /// what changes in a root folder shows only by reading it.
+    #[must_use]
+    pub fn stamp(&self) -> Option<Stamp> {
+        let Body::Layers(store, layers) = &self.body else {
+            return None;
+        };
+        // Not all that is said of it is covered by its digest: indexes have annotations.
+        let said = serde_json::to_string(&self.meta).ok()?;
+        let mut stamp = Stamp::new(self.meta.digest.as_deref()?, &said);
+        for blob in layers {
+            stamp.add_file(&store.section(blob).ok()?.metadata().ok()?);
+        }
+        Some(stamp)
+    }
+
+    /// Whether the image, opened from `source` for `platform`, is still the one of the stamp, which was
+    /// taken before.
+    #[must_use]
+    pub fn is_still(&self, before: &Stamp, source: &Source, platform: Option<&str>) -> bool {
+        let now = match (source, &self.body) {
+            (Source::Archive(_), _) => stamp(source, platform),
+            // The engine that sent it, should another one have been asked first.
+            (_, Body::Streamed(Streamed { origin, .. }) | Body::StreamedFlat(origin, _)) => {
+                match origin {
+                    Origin::Engine(request) => of_engine(request, platform.unwrap_or_default()),
+                    Origin::File(..) => None,
+                }
+            }
+            _ => self.stamp(),
+        };
+        now.as_ref() == Some(before)
+    }
+
     /// What is said of the image outside of its files.
     #[must_use]
     pub fn meta(&self) -> &ImageMeta {

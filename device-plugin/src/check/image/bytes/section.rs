@@ -1,7 +1,7 @@
 //! A part of a file, read at its own place: several may share one file.
 
 use super::super::tar::Skim;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -39,6 +39,11 @@ impl Section {
             length: length.min(self.length - start),
             at: 0,
         }
+    }
+
+    /// What the system says of the whole file.
+    pub(crate) fn metadata(&self) -> io::Result<Metadata> {
+        self.file.metadata()
     }
 
     /// Bytes in all.
