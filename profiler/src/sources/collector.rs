@@ -3,8 +3,9 @@
 use super::cgroup::{CgroupError, CgroupReader, Controller, IO_LOST, Want};
 use super::lifecycle::{Lifecycle, Registry, V1Hierarchy};
 use super::machine::MachineReader;
+use super::parallel::{Job, in_parallel};
 use super::process::RootProcesses;
-use super::resources::{Context, Resources};
+use super::resources::{Context, Opening, Resources};
 use super::sched::{Budget, Names, Probe, SchedOptions};
 use super::sockets::Sockets;
 use crate::causes::chain;
@@ -133,45 +134,57 @@ impl Collector {
                 return;
             }
         };
-        match Probe::load(&sched, &btf) {
-            Ok(probe) => self.sched = Some(probe),
+        let context = Context {
+            root,
+            mounts: self.cgroups.mounts(),
+            btf: &btf,
+            cpus: sched.cpus,
+            v1_cpu: u32::from(v1_cpu),
+            v2_absent: u32::from(sched.v2_absent),
+        };
+        let (mut probe, mut lifecycle, mut sockets) = (None, None, None);
+        let mut opening = match (options.resources, options.want.io) {
+            (true, _) => Opening::of_all(),
+            (false, true) => Opening::of_use(),
+            (false, false) => Opening::default(),
+        };
+        let unified = self.cgroups.mounts().of(Controller::Unified);
+        let mut jobs: Vec<Job<'_>> = vec![
+            Box::new(|| probe = Some(Probe::load(&sched, &btf))),
+            Box::new(|| lifecycle = Some(Lifecycle::load(&btf))),
+        ];
+        jobs.extend(opening.jobs(&context));
+        if let Some(unified) = unified.filter(|_| options.want.network) {
+            jobs.push(Box::new(|| {
+                sockets = Some(Sockets::load(&unified.dir, &btf))
+            }));
+        }
+        in_parallel(jobs);
+        match probe.transpose() {
+            Ok(probe) => self.sched = probe,
             Err(error) => {
                 let why = format!("{}; {}", chain(&error), REMEDY);
                 self.notices.push(Gap::new("exact run-queue blame", why));
+                // Whoever lacks this is told how to get all of it, and not each part again.
                 return;
             }
         }
-        match Lifecycle::load(&btf) {
+        match lifecycle.transpose() {
             Ok(lifecycle) => {
-                self.lifecycle = Some(lifecycle);
-                self.cgroups.trust_events(true);
+                self.cgroups.trust_events(lifecycle.is_some());
+                self.lifecycle = lifecycle;
             }
             Err(error) => self
                 .notices
                 .push(Gap::new("names of short-lived cgroups", chain(&error))),
         }
-        if options.resources || options.want.io {
-            let context = Context {
-                root,
-                mounts: self.cgroups.mounts(),
-                btf: &btf,
-                cpus: sched.cpus,
-                v1_cpu: u32::from(v1_cpu),
-                v2_absent: u32::from(sched.v2_absent),
-            };
-            self.resources = Resources::open(&context, !options.resources, &mut self.notices);
-        }
-        let unified = self.cgroups.mounts().of(Controller::Unified);
-        if options.want.network
-            && let Some(unified) = unified
-        {
-            match Sockets::load(&unified.dir) {
-                Ok(sockets) => self.sockets = Some(sockets),
-                Err(error) => {
-                    let why = format!("{}; it needs CAP_BPF and CAP_NET_ADMIN", chain(&error));
-                    self.notices
-                        .push(Gap::new("traffic of containers on the host's network", why));
-                }
+        self.resources = Resources::opened(opening, &mut self.notices);
+        match sockets.transpose() {
+            Ok(sockets) => self.sockets = sockets,
+            Err(error) => {
+                let why = format!("{}; it needs CAP_BPF and CAP_NET_ADMIN", chain(&error));
+                self.notices
+                    .push(Gap::new("traffic of containers on the host's network", why));
             }
         }
     }

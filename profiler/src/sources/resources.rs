@@ -7,6 +7,8 @@ use super::counters::Counters;
 use super::disk::Disk;
 use super::interrupts::Interrupts;
 use super::link::Link;
+use super::loader::loader;
+use super::parallel::Job;
 use super::sched::Names;
 use crate::causes::chain;
 use crate::host::HostRoot;
@@ -33,9 +35,8 @@ pub(crate) struct Context<'a> {
 impl<'a> Context<'a> {
     /// A loader that knows the kernel's types, for objects that include `owner.h`.
     pub(crate) fn loader(&'a self) -> EbpfLoader<'a> {
-        let mut loader = EbpfLoader::new();
+        let mut loader = loader(self.btf);
         loader
-            .btf(Some(self.btf))
             .override_global("v1_cpu", &self.v1_cpu, true)
             .override_global("v2_absent", &self.v2_absent, true);
         loader
@@ -100,6 +101,34 @@ pub(super) const SOURCES: &[Entry] = &[
     },
 ];
 
+/// Sources that are to be opened, and how that went.
+#[derive(Default)]
+pub(super) struct Opening(Vec<(&'static Entry, Option<Opened>)>);
+
+impl Opening {
+    /// Every source.
+    pub(super) fn of_all() -> Opening {
+        Opening(SOURCES.iter().map(|entry| (entry, None)).collect())
+    }
+
+    /// Those that tell what parties used, and not only what they lost.
+    pub(super) fn of_use() -> Opening {
+        let mut opening = Opening::of_all();
+        opening.0.retain(|(entry, _)| entry.what == BLOCK_DEVICES);
+        opening
+    }
+
+    /// What is to be done, a job a source; none needs another.
+    pub(super) fn jobs<'a>(
+        &'a mut self,
+        context: &'a Context<'_>,
+    ) -> impl Iterator<Item = Job<'a>> {
+        self.0.iter_mut().map(|(entry, opened)| -> Job<'a> {
+            Box::new(|| *opened = Some((entry.open)(context)))
+        })
+    }
+}
+
 /// The sources that run.
 #[derive(Default)]
 pub(crate) struct Resources {
@@ -107,24 +136,17 @@ pub(crate) struct Resources {
 }
 
 impl Resources {
-    /// Opens all that this host allows, or with `use_alone` those that tell what parties used; what
-    /// cannot be opened is told in `notices`.
-    pub(crate) fn open(
-        context: &Context<'_>,
-        use_alone: bool,
-        notices: &mut Vec<Gap>,
-    ) -> Resources {
+    /// Those that this host allows; what did not open is told in `notices`, in the table's order.
+    pub(super) fn opened(opening: Opening, notices: &mut Vec<Gap>) -> Resources {
         let mut resources = Resources::default();
-        for entry in SOURCES
-            .iter()
-            .filter(|entry| entry.what == BLOCK_DEVICES || !use_alone)
-        {
-            match (entry.open)(context) {
-                Ok(source) => {
+        for (entry, opened) in opening.0 {
+            match opened {
+                Some(Ok(source)) => {
                     notices.extend(source.notices());
                     resources.open.push(source);
                 }
-                Err(error) => notices.push(Gap::new(entry.what, chain(&*error))),
+                Some(Err(error)) => notices.push(Gap::new(entry.what, chain(&*error))),
+                None => {}
             }
         }
         resources

@@ -2,9 +2,10 @@
 
 use super::OBJECT;
 use super::registry::Event;
+use crate::sources::loader::loader;
 use crate::sources::tracepoint::{AttachError, attach};
 use aya::maps::{Array, MapData, RingBuf};
-use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
+use aya::{Btf, Ebpf, EbpfError};
 
 /// Why cgroups that are made and removed between two walks stay unnamed.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +34,7 @@ impl Lifecycle {
     /// # Errors
     /// Where the kernel refuses the program (CAP_BPF and CAP_PERFMON are needed).
     pub fn load(btf: &Btf) -> Result<Lifecycle, LifecycleError> {
-        let mut ebpf = EbpfLoader::new()
-            .btf(Some(btf))
+        let mut ebpf = loader(btf)
             .load(OBJECT)
             .map_err(|e| LifecycleError::Load(Box::new(e)))?;
         for (program, tracepoint) in [("on_mkdir", "cgroup_mkdir"), ("on_rmdir", "cgroup_rmdir")] {

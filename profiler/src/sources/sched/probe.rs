@@ -6,11 +6,12 @@ use super::layout::{self, Geometry, cpu, pair, total};
 use super::pairs::Pairs;
 use super::sums::{apportion, balance, scale};
 use super::totals::{OwnerDelta, Totals};
+use crate::sources::loader::loader;
 use crate::sources::owner::owner_of_key;
 use crate::sources::table::{TableError, mapped};
 use crate::sources::tracepoint::{AttachError, attach};
 use crate::sys::MappedArray;
-use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
+use aya::{Btf, Ebpf, EbpfError};
 use dunnage_model::observation::{BlamePair, Fidelity, Owner, OwnerWindow, SchedWindow};
 use dunnage_model::units::Nanos;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -316,8 +317,7 @@ fn load_object(btf: &Btf, options: &SchedOptions, geometry: Geometry) -> Result<
     let pair_mask = geometry.pairs - 1;
     let pair_shift = 32 - geometry.pairs.trailing_zeros();
     let (v1_cpu, v2_absent) = (u32::from(options.v1_cpu), u32::from(options.v2_absent));
-    EbpfLoader::new()
-        .btf(Some(btf))
+    loader(btf)
         .override_global("owner_mask", &owner_mask, true)
         .override_global("owner_shift", &owner_shift, true)
         .override_global("pair_mask", &pair_mask, true)

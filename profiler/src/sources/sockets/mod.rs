@@ -3,10 +3,11 @@
 //! Loopback is included: to a socket it is traffic like any other. Needs CAP_BPF and CAP_NET_ADMIN,
 //! and a version 2 hierarchy to attach to.
 
+use super::loader::loader;
 use aya::maps::{HashMap as BpfHashMap, MapData};
 use aya::programs::cgroup_skb::CgroupSkbAttachType;
 use aya::programs::{CgroupAttachMode, CgroupSkb, ProgramError};
-use aya::{Ebpf, EbpfError, EbpfLoader};
+use aya::{Btf, Ebpf, EbpfError};
 use dunnage_model::observation::SocketTraffic;
 use dunnage_model::units::Bytes;
 use std::collections::HashMap;
@@ -46,16 +47,17 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Loads the program and attaches it to the root of the version 2 hierarchy at `root`.
+    /// Loads the program and attaches it to the root of the version 2 hierarchy at `root`;
+    /// `btf` are the kernel's types.
     ///
     /// # Errors
     /// Where the folder is missing, or the kernel refuses the program.
-    pub fn load(root: &Path) -> Result<Sockets, SocketsError> {
+    pub fn load(root: &Path, btf: &Btf) -> Result<Sockets, SocketsError> {
         let folder = std::fs::File::open(root).map_err(|source| SocketsError::Root {
             path: root.to_owned(),
             source,
         })?;
-        let mut ebpf = EbpfLoader::new()
+        let mut ebpf = loader(btf)
             .load(OBJECT)
             .map_err(|e| SocketsError::Load(Box::new(e)))?;
         for (name, at) in [
