@@ -290,3 +290,96 @@ fn a_dump_of_a_crash_is_told() {
     );
     assert_eq!(mali.health, Health::Healthy);
 }
+
+#[test]
+fn laptops_whose_first_card_is_not_card0() {
+    let inventory = inventory("amd-phoenix-laptop");
+    let [gpu] = of(&inventory, "amd-gpu")[..] else {
+        panic!("{inventory:?}")
+    };
+    assert_eq!(
+        (gpu.id.as_str(), &gpu.health),
+        ("0000:c4:00.0", &Health::Healthy)
+    );
+    assert_eq!(paths(gpu, Role::Card), ["/dev/dri/card1"]);
+    assert_eq!(paths(gpu, Role::Render), ["/dev/dri/renderD128"]);
+    assert_eq!(gpu.pci.as_ref().unwrap().path, ["0000:00:08.1"]);
+    assert_eq!(gpu.pci.as_ref().unwrap().subsystem, Some((0x103c, 0x8c10)));
+}
+
+#[test]
+fn a_laptop_with_gpus_of_two_vendors() {
+    let inventory = inventory("dell-two-vendors");
+    let (intel, amd) = (of(&inventory, "intel-gpu"), of(&inventory, "amd-gpu"));
+    assert_eq!((intel.len(), amd.len()), (1, 1));
+    assert_eq!(inventory.devices.len(), 2, "KFD's node is no device");
+    assert_eq!(paths(intel[0], Role::Render), ["/dev/dri/renderD128"]);
+    assert_eq!(paths(amd[0], Role::Render), ["/dev/dri/renderD129"]);
+    assert_eq!(amd[0].pci.as_ref().unwrap().class, 0x03_8000);
+    assert_eq!(intel[0].driver.as_ref().unwrap().name, "i915");
+}
+
+#[test]
+fn a_gpu_and_an_npu_of_one_processor() {
+    let inventory = inventory("lunar-lake-laptop");
+    let found: Vec<_> = inventory
+        .devices
+        .iter()
+        .map(|device| (device.family, device.id.as_str()))
+        .collect();
+    // The camera's processor has thirty-two video nodes, a program another, and none is a codec.
+    assert_eq!(
+        found,
+        [("intel-gpu", "0000:00:02.0"), ("accel", "0000:00:0b.0")]
+    );
+    let (gpu, npu) = (&inventory.devices[0], &inventory.devices[1]);
+    assert_eq!(gpu.driver.as_ref().unwrap().name, "xe");
+    assert_eq!(attribute(gpu, "driver.origin"), Some("kernel"));
+    assert_eq!(paths(gpu, Role::Card), ["/dev/dri/card1"]);
+    assert_eq!(npu.model.as_deref(), Some("Intel NPU"));
+    assert_eq!(paths(npu, Role::Own), ["/dev/accel/accel0"]);
+    assert_eq!(npu.pci.as_ref().unwrap().class, 0x12_0000);
+}
+
+#[test]
+fn gpus_behind_switches_with_nodes_of_their_own_each() {
+    let inventory = inventory("nvidia-dgx-station");
+    let gpus = of(&inventory, "nvidia");
+    let found: Vec<_> = gpus
+        .iter()
+        .map(|gpu| (gpu.id.as_str(), paths(gpu, Role::Render)))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("0000:07:00.0", vec!["/dev/dri/renderD128"]),
+            ("0000:08:00.0", vec!["/dev/dri/renderD129"]),
+            ("0000:0e:00.0", vec!["/dev/dri/renderD130"]),
+            ("0000:0f:00.0", vec!["/dev/dri/renderD131"])
+        ]
+    );
+    let place = gpus[3].pci.as_ref().unwrap();
+    assert_eq!(place.path, ["0000:00:03.0", "0000:0c:00.0", "0000:0d:10.0"]);
+    // The driver's own files are no part of the capture.
+    assert!(matches!(&gpus[0].health, Health::Unknown(why) if why.contains("/proc/driver/nvidia")));
+    assert_eq!(inventory.devices.len(), 4, "{inventory:?}");
+}
+
+#[test]
+fn a_server_before_anything_is_installed() {
+    let inventory = inventory("nvidia-dgx-b200-unconfigured");
+    let (gpus, engines) = (of(&inventory, "nvidia"), of(&inventory, "idxd"));
+    assert_eq!((gpus.len(), engines.len()), (8, 2));
+    assert_eq!(inventory.devices.len(), 10);
+    for gpu in gpus {
+        assert!(gpu.nodes.is_empty());
+        assert_eq!(gpu.pci.as_ref().unwrap().path.len(), 5);
+        assert!(
+            matches!(&gpu.health, Health::Unhealthy(why) if why.contains("no driver is bound"))
+        );
+    }
+    for engine in engines {
+        assert!(matches!(&engine.health, Health::Unhealthy(why) if why.contains("config-wq")));
+    }
+    assert!(inventory.gaps.iter().any(|gap| gap.what.contains("(ast)")));
+}

@@ -223,3 +223,89 @@ fn devices_of_a_test_driver_in_a_virtual_machine() {
         [("/dev/accel/accel0", Role::Own)]
     );
 }
+
+#[test]
+fn an_amd_npu_of_a_newer_generation() {
+    let inventory = inventory("accel-strix-halo");
+    let [npu] = of(&inventory, "accel")[..] else {
+        panic!("{inventory:?}")
+    };
+    assert_eq!(npu.id, "0000:c0:00.1");
+    assert_eq!(npu.model.as_deref(), Some("RyzenAI-npu5"));
+    assert_eq!(npu.firmware.as_deref(), Some("1.1.2.65"));
+    assert_eq!(paths(npu), [("/dev/accel/accel0", Role::Own)]);
+}
+
+#[test]
+fn eight_gaudi_tell_their_versions() {
+    let inventory = inventory("habana-aws-dl1");
+    let gaudis = of(&inventory, "habana");
+    assert_eq!((gaudis.len(), inventory.devices.len()), (8, 8));
+    // The driver counts in the order in which it was ready, not in that of the bus.
+    let second = inventory.find("hl1").unwrap();
+    assert_eq!(second.id, "0000:90:1d.0");
+    for gaudi in &gaudis {
+        let driver = gaudi.driver.as_ref().unwrap();
+        assert_eq!(
+            (driver.name.as_str(), driver.version.as_deref()),
+            ("habanalabs", Some("1.10.0-416d95e"))
+        );
+        assert_eq!(
+            gaudi.firmware.as_deref(),
+            Some("hl-gaudi-1.2.3-fw-32.6.6-sec-4")
+        );
+        // The first line of that file is the boot loader's.
+        assert_eq!(
+            attribute(gaudi, "firmware.preboot"),
+            Some("Preboot version hl-gaudi-0.14.10-fw-32.0.13-sec-4 (Aug 13 2021 - 17:47:26)")
+        );
+        assert!(matches!(&gaudi.health, Health::Unknown(why) if why.contains("status")));
+    }
+}
+
+#[test]
+fn codecs_of_raspberry_pis_on_another_system() {
+    for (name, gpu) in [
+        ("raspberry-pi-3b-ubuntu", "soc:gpu"),
+        ("raspberry-pi-4b-ubuntu", "fec00000.v3d"),
+    ] {
+        let inventory = inventory(name);
+        // Neither the image processor nor the display apart is an accelerator.
+        assert_eq!(inventory.devices.len(), 2, "{name}: {inventory:?}");
+        assert_eq!(of(&inventory, "drm-gpu")[0].id, gpu);
+        let codec = of(&inventory, "media")[0];
+        assert_eq!(
+            (codec.id.as_str(), codec.vendor.as_str()),
+            ("bcm2835-codec", "broadcom")
+        );
+        assert_eq!(
+            paths(codec),
+            [
+                ("/dev/video10", Role::Own),
+                ("/dev/video11", Role::Own),
+                ("/dev/video12", Role::Own),
+                ("/dev/media1", Role::Control)
+            ]
+        );
+    }
+}
+
+#[test]
+fn codecs_beside_a_camera_and_a_2d_engine() {
+    let inventory = inventory("media-nanopc-t4");
+    let found: Vec<_> = of(&inventory, "media")
+        .iter()
+        .map(|codec| (codec.id.as_str(), paths(codec)))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (
+                "ff650000.video-codec",
+                vec![("/dev/video6", Role::Own), ("/dev/video7", Role::Own)]
+            ),
+            ("ff660000.video-codec", vec![("/dev/video5", Role::Own)])
+        ]
+    );
+    assert_eq!(inventory.devices.len(), 2);
+}

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 const MEMBERS_LIMIT: usize = 16_384;
 
 /// The longest text kept of a one-line attribute, in characters.
-const LINE_LIMIT: usize = 200;
+pub(super) const LINE_LIMIT: usize = 200;
 
 /// The device behind one or more members of a class.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! `/dev/accel/accel_controlDN`. The attributes are the class member's own in the first and the PCI
 //! device's in the second.
 
-use super::class_device::{self, Group, line, number, numbered};
+use super::class_device::{self, Group, LINE_LIMIT, line, number, numbered};
 use super::pci_names::PciNames;
 use super::{Family, Found};
 use crate::config::Config;
@@ -48,11 +48,10 @@ const LAYOUTS: [Layout; 2] = [
 ];
 
 /// Facts that are told as they are.
-const FACTS: [(&str, &str); 9] = [
+const FACTS: [(&str, &str); 8] = [
     ("armcp_ver", "firmware.armcp"),
     ("cpucp_ver", "firmware.cpucp"),
     ("fuse_ver", "firmware.fuse"),
-    ("preboot_btl_ver", "firmware.preboot"),
     ("uboot_ver", "firmware.uboot"),
     ("fw_os_ver", "firmware.os"),
     ("device_type", "device_type"),
@@ -115,6 +114,13 @@ fn device(host: &HostRoot, names: &PciNames, group: &Group, layout: &Layout) -> 
     } else {
         group.parent.directory.clone()
     };
+    if let Some(driver) = &mut device.driver {
+        // The kernel's own driver gives its module no version, and tells it of each device.
+        driver.version = driver
+            .version
+            .take()
+            .or_else(|| line(host, directory.join("driver_ver")));
+    }
     describe(host, &directory, &mut device);
     Some(device)
 }
@@ -140,6 +146,9 @@ fn describe(host: &HostRoot, directory: &Path, device: &mut Device) {
             device.attributes.insert(attribute, fact);
         }
     }
+    if let Some(text) = host.fact(directory.join("preboot_btl_ver")) {
+        device.attributes.insert("firmware.preboot", preboot(&text));
+    }
     for (file, attribute) in [
         ("soft_reset_cnt", "resets.soft"),
         ("hard_reset_cnt", "resets.hard"),
@@ -150,7 +159,8 @@ fn describe(host: &HostRoot, directory: &Path, device: &mut Device) {
     }
     device.firmware = ["firmware.cpucp", "firmware.armcp", "firmware.os"]
         .iter()
-        .find_map(|attribute| device.attributes.get(attribute).cloned());
+        .find_map(|attribute| device.attributes.get(attribute))
+        .map(|text| version(text).to_owned());
     if let Some(chip) = device
         .attributes
         .get("device_type")
@@ -161,6 +171,28 @@ fn describe(host: &HostRoot, directory: &Path, device: &mut Device) {
     if !matches!(device.health, Health::Unhealthy(_)) {
         device.health = health(line(host, directory.join("status")).as_deref());
     }
+}
+
+/// The firmware's version in what a file says of it: `hl-gaudi-1.2.3-fw-32.6.6-sec-4` of
+/// `armcpd version hl-gaudi-1.2.3-fw-32.6.6-sec-4 (Jan 04 2023 - 20:47:16)`; all of it where it is of
+/// another form.
+fn version(text: &str) -> &str {
+    text.split_whitespace()
+        .find(|word| word.starts_with("hl-"))
+        .unwrap_or(text)
+}
+
+/// What the file says of the preboot firmware. A line on the boot loader below it (`BTL version`) may
+/// stand before.
+fn preboot(text: &str) -> String {
+    let of_preboot = text.lines().find(|line| line.starts_with("Preboot"));
+    of_preboot
+        .or_else(|| text.lines().next())
+        .unwrap_or_default()
+        .trim()
+        .chars()
+        .take(LINE_LIMIT)
+        .collect()
 }
 
 /// The product, by the driver's own name of the chip.
@@ -231,10 +263,23 @@ mod tests {
         assert_eq!(model("SOMETHING"), None);
     }
 
+    #[test]
+    fn versions_are_told_without_what_stands_around_them() {
+        let of_a_device = "armcpd version hl-gaudi-1.2.3-fw-32.6.6-sec-4 (Jan 04 2023 - 20:47:16)";
+        assert_eq!(version(of_a_device), "hl-gaudi-1.2.3-fw-32.6.6-sec-4");
+        assert_eq!(version("32.6.6"), "32.6.6");
+        assert_eq!(
+            preboot("BTL version 9f\nPreboot version hl-1\n"),
+            "Preboot version hl-1"
+        );
+        assert_eq!(preboot("something else\n"), "something else");
+        assert_eq!(preboot(""), "");
+    }
+
     proptest! {
         #[test]
         fn any_word_can_be_read(word in "\\PC{0,60}") {
-            let _ = (health(Some(&word)), model(&word));
+            let _ = (health(Some(&word)), model(&word), version(&word), preboot(&word));
         }
     }
 }

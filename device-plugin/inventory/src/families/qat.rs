@@ -38,6 +38,10 @@ const GENERATIONS: &[Generation] = &[
     generation("Intel QAT 6xxx", 0x4948, 0x4949),
 ];
 
+/// The generations, by their physical functions, that vfio-pci refuses since Linux 5.9 unless it is told
+/// otherwise (`vfio_pci_dev_in_denylist` in `drivers/vfio/pci/vfio_pci.c`): DH895xCC, C3xxx, C62x.
+const DENIED_BY_VFIO: [u16; 3] = [0x0435, 0x19e2, 0x37c8];
+
 const fn generation(name: &'static str, physical: u16, virtual_function: u16) -> Generation {
     Generation {
         name,
@@ -91,7 +95,15 @@ fn describe(host: &HostRoot, place: PciPlace) -> Option<Device> {
         device.shares = Shares::One;
         given_by_vfio(host, &place.address, state.as_deref())
     } else {
-        given_by_driver(host, &directory, &device, is_virtual, state.as_deref())
+        let denied = DENIED_BY_VFIO.contains(&generation.physical);
+        given_by_driver(
+            host,
+            &directory,
+            &device,
+            is_virtual,
+            denied,
+            state.as_deref(),
+        )
     };
     device.nodes = nodes;
     device.health = health;
@@ -144,6 +156,7 @@ fn given_by_driver(
     directory: &Path,
     device: &Device,
     is_virtual: bool,
+    denied: bool,
     state: Option<&str>,
 ) -> (Vec<Node>, Health) {
     let nodes = out_of_tree_nodes(host, directory);
@@ -151,8 +164,13 @@ fn given_by_driver(
         (None, _) => Health::Unhealthy("no driver is bound to it".to_owned()),
         (_, Some("down")) => down(),
         (Some(driver), _) if is_virtual && nodes.is_empty() => Health::Unknown(format!(
-            "{} keeps it for the kernel: bind it to vfio-pci to give it to a container",
-            driver.name
+            "{} keeps it for the kernel: bind it to vfio-pci to give it to a container{}",
+            driver.name,
+            if denied {
+                ", and load vfio-pci with disable_denylist=1, since it refuses this generation else"
+            } else {
+                ""
+            }
         )),
         (_, Some("up")) => Health::Healthy,
         (_, Some(other)) => Health::Unknown(format!("its state is {other:?}")),

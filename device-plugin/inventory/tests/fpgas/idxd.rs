@@ -81,3 +81,46 @@ fn a_disabled_engine_disables_its_queues() {
     assert!(why(&found[0]).contains("dsa0 is disabled"));
     assert_eq!(found[2].health, Health::Healthy);
 }
+
+#[test]
+fn engines_of_a_server_as_it_is_delivered() {
+    let found = devices(&Tree::load("idxd-eight-engines"), "idxd");
+    let ids: Vec<_> = found.iter().map(|device| device.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        [
+            "0000:6a:01.0",
+            "0000:6f:01.0",
+            "0000:74:01.0",
+            "0000:79:01.0",
+            "0000:6a:02.0",
+            "0000:6f:02.0",
+            "0000:74:02.0",
+            "0000:79:02.0"
+        ]
+    );
+    let first = &found[0];
+    assert!(first.is_called("dsa0") && found[7].is_called("iax7"));
+    assert_eq!(first.numa_node, Some(0));
+    assert_eq!(first.pci.as_ref().unwrap().iommu_group, Some(12));
+    assert!(found[7].model.as_deref().unwrap().contains("IAA"));
+    for engine in &found {
+        assert!(why(engine).contains("config-wq"), "{}", engine.id);
+    }
+}
+
+#[test]
+fn a_queue_that_was_made_with_accel_config() {
+    let found = devices(&Tree::load("idxd-emerald-rapids"), "idxd");
+    let [queue] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!(queue.id, "0000:f2:01.0-wq0");
+    assert_eq!(nodes(queue), ["/dev/dsa/wq0.0"]);
+    assert_eq!((queue.nodes[0].major, queue.nodes[0].minor), (235, 0));
+    assert_eq!(
+        (queue.shares, &queue.health, queue.numa_node),
+        (Shares::Any, &Health::Healthy, Some(0))
+    );
+    assert_eq!(queue.attributes["wq.max_transfer_size"], "2097152");
+}

@@ -28,6 +28,27 @@ fn a_class_gives_a_device_for_each_node() {
 }
 
 #[test]
+fn a_rule_on_a_machine_with_a_coral_and_a_gpu() {
+    let tree = Tree::load("rules-coral-shuttle");
+    let config =
+        "[[rule]]\nname = \"coral\"\nkind = \"npu\"\nvendor = \"google\"\nclass = \"apex\"\n";
+    let found = devices_with(&tree, "rules", config);
+    let [coral] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!((coral.id.as_str(), coral.kind), ("coral-apex_0", Kind::Npu));
+    assert_eq!(nodes(coral), ["/dev/apex_0"]);
+    assert_eq!((coral.nodes[0].major, coral.nodes[0].minor), (120, 0));
+    let place = coral.pci.as_ref().unwrap();
+    assert_eq!(
+        (place.address.as_str(), place.class),
+        ("0000:04:00.0", 0xff)
+    );
+    assert_eq!(place.path, ["0000:00:1d.0"]);
+    assert_eq!(devices_with(&tree, "intel-gpu", config).len(), 1);
+}
+
+#[test]
 fn a_driver_gives_what_is_bound_to_it() {
     let tree = Tree::load("rules-apex");
     let config = "[[rule]]\nname = \"uio\"\ndriver = \"uio_pci_generic\"\nusers = \"one\"\n";

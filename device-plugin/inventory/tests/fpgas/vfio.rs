@@ -73,3 +73,27 @@ fn a_mediated_device_goes_by_its_uuid() {
     assert_eq!((part.nodes[0].major, part.nodes[0].minor), (241, 0));
     assert_eq!(part.health, Health::Healthy);
 }
+
+#[test]
+fn a_card_with_its_audio_function_is_one_group() {
+    for (name, id, vendor, group) in [
+        ("vfio-radeon-osx-kvm", "0000:01:00.0", "amd", "1"),
+        ("vfio-blackwell-proxmox", "0000:02:00.0", "nvidia", "13"),
+    ] {
+        let tree = Tree::load(name);
+        let found = devices(&tree, "vfio");
+        let [card] = found.as_slice() else {
+            panic!("{name}: {found:?}");
+        };
+        assert_eq!((card.id.as_str(), card.vendor.as_str()), (id, vendor));
+        assert_eq!(card.health, Health::Healthy, "{name}");
+        assert_eq!(card.attributes["vfio.group"], group);
+        assert!(card.is_called(&id.replace("00.0", "00.1")));
+        let group_node = format!("/dev/vfio/{group}");
+        assert_eq!(nodes(card), [group_node.as_str(), "/dev/vfio/vfio"]);
+        // Neither is it a GPU of the host.
+        for family in ["amd-gpu", "nvidia", "drm-gpu"] {
+            assert_eq!(devices(&tree, family), [], "{name}: {family}");
+        }
+    }
+}

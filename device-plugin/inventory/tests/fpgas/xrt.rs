@@ -87,3 +87,36 @@ fn xilinx_functions_of_other_drivers_are_left_to_others() {
     let tree = Tree::load("vfio-bridge");
     assert_eq!(devices(&tree, "xrt"), []);
 }
+
+#[test]
+fn cards_in_use_by_their_owners() {
+    for (name, id, board, shell, class) in [
+        (
+            "xrt-u50-desktop",
+            "0000:01:00.1",
+            "u50",
+            "xilinx_u50_gen3x16_xdma_201920_3",
+            0x12_0000,
+        ),
+        (
+            "xrt-vck5000",
+            "0000:0b:00.1",
+            "vck5000",
+            "xilinx_vck5000_gen3x16_xdma_base_1",
+            0x05_8000,
+        ),
+    ] {
+        let tree = Tree::load(name);
+        let found = devices(&tree, "xrt");
+        let [card] = found.as_slice() else {
+            panic!("{name}: {found:?}");
+        };
+        assert_eq!((card.id.as_str(), card.model.as_deref()), (id, Some(board)));
+        assert!(card.is_called(&id.replace(".1", ".0")));
+        assert_eq!(card.attributes["xrt.shell"], shell);
+        assert_eq!(card.health, Health::Healthy);
+        // A card counts by its driver: the class is a memory controller's with one of them.
+        assert_eq!(card.pci.as_ref().unwrap().class, class);
+        assert_eq!(devices(&tree, "drm-gpu"), [], "{name}");
+    }
+}
