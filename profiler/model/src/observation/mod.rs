@@ -459,7 +459,8 @@ pub struct OwnerWindow {
     pub waking: Nanos,
     /// How many waits ended.
     pub waits: u64,
-    /// How often a task came to run that had slept; the other times it had lost the CPU.
+    /// How often it came to want a CPU: a task came to run there that had slept, and none of its tasks
+    /// had run there since that one was queued. However many tasks follow each other, it came once.
     pub wakes: u64,
     /// Waits by length: bucket `i` counts those of `[2^(i+10), 2^(i+11))` ns, the first also all
     /// shorter ones, the last all longer ones.

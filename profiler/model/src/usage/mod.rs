@@ -212,8 +212,8 @@ pub struct PartyWait {
     pub waking: Nanos,
     /// How many waits ended.
     pub waits: u64,
-    /// How often one of its tasks came to run that had slept; the other times it had lost the CPU.
-    /// Ran and waited, over this, is for how long it wants a CPU each time it comes.
+    /// How often it came to want a CPU, with one task or with several that follow each other. What it
+    /// ran and waited for others, over this, is for how long it wants a CPU each time it comes.
     pub wakes: u64,
     /// 99th percentile of one wait's length; `None` where none ended.
     pub p99: Option<Nanos>,

@@ -464,7 +464,8 @@ INLINE void switch_in(struct cpu *cpu, u32 id, struct task_struct *next, u64 now
         return;
     u64 queued = next->sched_info.last_queued, seen = next->sched_info.run_delay;
     u64 accounted = slot->tag == tag ? slot->delay : next->sched_info.pcount ? seen : 0;
-    if (slot->tag != tag || !slot->preempted)
+    /* Where another of the owner's ran here since this one was queued, the owner was there already. */
+    if ((slot->tag != tag || !slot->preempted) && queued > total->last_out)
         total->wakes++;
     if (UNLIKELY(seen > accounted)) {
         total->wait += seen - accounted;

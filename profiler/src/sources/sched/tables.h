@@ -81,7 +81,8 @@ struct total {
     u64 unexplained;
     u64 spilled;        /* the part of `wait` that found no place in the table of pairs */
     u64 last_out;       /* rq clock of the last switch away from this owner */
-    u64 wakes;          /* times that a task came in that had slept, and not lost the CPU */
+    u64 wakes;          /* times that the owner came: a task came in that had slept, and not lost the CPU,
+                         * and none of the owner's had run since it was queued */
     u64 idle;           /* the part of `wait` in which nobody ran: the CPU was waking up */
     u32 histogram[BUCKETS];
 };

@@ -153,8 +153,13 @@ impl<'a> Scene<'a> {
         let Some(row) = self.row(party) else {
             return self.ran[party];
         };
+        self.wanted(party, row) + row.throttled.seconds() / self.at_once(party)
+    }
+
+    /// The same without what was throttled.
+    fn wanted(&self, party: usize, row: &PartyWait) -> f64 {
         let others = (row.wait.seconds() - self.blame(party, party)).max(0.0);
-        self.ran[party] + (others + row.throttled.seconds()) / self.at_once(party)
+        self.ran[party] + others / self.at_once(party)
     }
 
     /// Whether `victim` is at or above its share and wanted more than that.
@@ -326,12 +331,11 @@ impl<'a> Scene<'a> {
         ((self.ran[party] + waited) / self.seconds).round().max(1.0)
     }
 
-    /// For how long a party wanted the CPU each time one of its tasks came: what it ran and waited,
-    /// over the times that one came. `None` where that was not told.
+    /// For how long a party wanted a CPU each time it came, with however many tasks: a storm of short
+    /// ones that follow each other is one stretch. `None` where that was not told.
     fn stretch(&self, party: usize) -> Option<f64> {
         let row = self.row(party).filter(|row| row.waits > 0)?;
-        let wanted = self.ran[party] + row.wait.seconds();
-        Some(wanted / row.wakes.max(1) as f64)
+        Some(self.wanted(party, row) / row.wakes.max(1) as f64)
     }
 
     /// Who is entitled to what over the whole window.

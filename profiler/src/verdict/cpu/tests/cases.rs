@@ -128,10 +128,46 @@ const LABELS: &[Label] = &[
             play(1, |w, s| {
                 let (web, forks) = (w.container("web"), w.container("forks"));
                 s.tasks(web, 0, 1, REQUESTS);
-                s.tasks(forks, 0, 4, Does::Forks);
+                s.tasks(forks, 0, 4, Does::Forks(0.0));
             })
         },
         said: &[("web", Neighbour, &["forks"])],
+        cleared: &[],
+    },
+    Label {
+        name: "a storm of forks that begins in the middle of the window",
+        play: || {
+            play(1, |w, s| {
+                let (web, forks) = (w.container("web"), w.container("forks"));
+                s.tasks(web, 0, 1, REQUESTS);
+                s.tasks(forks, 0, 4, Does::Forks(5.0));
+            })
+        },
+        said: &[("web", Neighbour, &["forks"])],
+        cleared: &[],
+    },
+    Label {
+        name: "one chain of forks for the last third of the window",
+        play: || {
+            play(1, |w, s| {
+                let (web, forks) = (w.container("web"), w.container("forks"));
+                s.tasks(web, 0, 1, REQUESTS);
+                s.tasks(forks, 0, 1, Does::Forks(6.7));
+            })
+        },
+        said: &[("web", Neighbour, &["forks"])],
+        cleared: &[],
+    },
+    Label {
+        name: "a server whose four threads come at about the same time for a moment each",
+        play: || {
+            play(1, |w, s| {
+                let (web, api) = (w.container("web"), w.container("api"));
+                s.tasks(web, 0, 1, REQUESTS);
+                s.tasks(api, 0, 4, Does::Ticks(0.002, 0.040));
+            })
+        },
+        said: &[],
         cleared: &[],
     },
     Label {

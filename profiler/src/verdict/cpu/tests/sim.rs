@@ -2,6 +2,7 @@
 //! and the accounting that the kernel-side part does. It gives windows whose truth is known.
 
 use super::world::World;
+use std::collections::BTreeSet;
 
 /// Seconds in a step.
 const STEP: f64 = 0.0005;
@@ -21,8 +22,8 @@ pub(super) enum Does {
     Ticks(f64, f64),
     /// Runs whenever it may for so many seconds, then sleeps for so many.
     Bursts(f64, f64),
-    /// A chain of children, each of which runs for 2 ms and forks the next.
-    Forks,
+    /// A chain of children from this second on, each of which runs for 2 ms and forks the next.
+    Forks(f64),
 }
 
 struct Task {
@@ -34,7 +35,7 @@ struct Task {
     runnable: bool,
     queued_since: u32,
     ran_in_child: u32,
-    /// Times it came to want the CPU.
+    /// Times it came to want the CPU, and its party did not want it already.
     wakes: u64,
 }
 
@@ -145,14 +146,19 @@ impl Sim {
 
     fn wake(&mut self, step: u32) {
         let now = f64::from(step) * STEP;
+        let mut there: BTreeSet<(usize, usize)> = self
+            .tasks
+            .iter()
+            .filter(|task| task.runnable)
+            .map(|task| (task.party, task.cpu))
+            .collect();
         for (i, task) in self.tasks.iter_mut().enumerate() {
             // Each starts at a time of its own, so that the tasks do not move in step.
             let phase = now + i as f64 * 0.0037;
             let begins = |every: f64| phase % every < STEP;
             let was = task.runnable;
             match task.does {
-                Does::Spins(from) => task.runnable = now >= from,
-                Does::Forks => task.runnable = true,
+                Does::Spins(from) | Does::Forks(from) => task.runnable = now >= from,
                 Does::Ticks(work, every) if begins(every) => {
                     // Work that comes while the last piece is not done is dropped, as a queue would.
                     task.backlog = (task.backlog + work).min(2.0 * work);
@@ -162,7 +168,7 @@ impl Sim {
                 Does::Ticks(..) => {}
             }
             if task.runnable && !was {
-                task.wakes += 1;
+                task.wakes += u64::from(there.insert((task.party, task.cpu)));
                 task.queued_since = step;
             }
         }
@@ -214,7 +220,7 @@ impl Sim {
         };
         if let Some((task, steps)) = now {
             let of = &self.tasks[task];
-            let child_ends = matches!(of.does, Does::Forks) && of.ran_in_child >= 4;
+            let child_ends = matches!(of.does, Does::Forks(_)) && of.ran_in_child >= 4;
             let others_first =
                 self.tasks.iter().any(|t| ready(t) && group(t).first) && !group(of).first;
             if ready(of) && steps < SLICE && !child_ends && !others_first {
@@ -257,7 +263,6 @@ impl Sim {
         let of = &mut self.tasks[task];
         of.queued_since = step + 1;
         of.ran_in_child = if of.ran_in_child >= 4 {
-            of.wakes += u64::from(matches!(of.does, Does::Forks));
             1
         } else {
             of.ran_in_child + 1
