@@ -53,6 +53,8 @@ pub(super) struct Scene<'a> {
     entries: Vec<Option<usize>>,
     /// Seconds run, by number in the contests.
     used: Vec<f64>,
+    /// Seconds in which nobody ran on a claimant's CPUs, by number in the contests.
+    idle: Vec<f64>,
 }
 
 /// A contest and what it comes to.
@@ -106,6 +108,7 @@ impl<'a> Scene<'a> {
             full: Contested::default(),
             entries: vec![None; count],
             used: Vec::new(),
+            idle: Vec::new(),
         };
         scene.settle();
         scene
@@ -220,10 +223,12 @@ impl<'a> Scene<'a> {
             return took(&self.full, (&self.used, at_stake), v, s);
         }
         let (of_victim, of_suspect) = self.full.contest.use_for_weight(v, s, &self.used, at_stake);
+        // Where nobody ran, nobody wanted: one that left a moment before the window's end lacks nothing.
+        let there_was = self.full.settled.fair[s] - self.idle[s];
         self.full.is_heavy(s)
             && !self.full.held_by_quota(s, v)
             && of_suspect > thresholds::ABOVE * of_victim
-            && self.used[s] >= thresholds::AMONG_TAKERS * self.full.settled.fair[s]
+            && self.used[s] >= thresholds::AMONG_TAKERS * there_was
     }
 
     /// Whether a victim that wanted the CPU in a few stretches, or long ones, had its share of each,
@@ -350,8 +355,12 @@ impl<'a> Scene<'a> {
 
         let without = (0..self.window.parties.len()).filter(|i| !is_claimant.contains(i));
         let mut contest = Contest::new(machine.capacity(self.window, without), self.seconds);
+        let idle = machine.capacity(self.window, 0..self.window.parties.len());
         for party in claimants {
             let allowed = self.allowed(party, &machine);
+            let may = |cpu: &usize| allowed.as_ref().is_none_or(|may| may[*cpu]);
+            let its = (0..idle.len()).filter(may).map(|cpu| idle[cpu]);
+            self.idle.push(its.sum());
             let claim: &CpuClaim = &self.window.parties[party].claim;
             self.entries[party] =
                 Some(contest.enter(claim, self.want(party), self.tasks(party), allowed));

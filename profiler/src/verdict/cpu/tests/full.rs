@@ -157,3 +157,42 @@ fn bursts_of_one_that_uses_least_of_all_are_found() {
     let said = said(world);
     assert!(said.contains(&harms("web", "batch")), "{said:?}");
 }
+
+/// A storm of forks that ended a moment before the window did: read on a real host. What it did not use of
+/// its share was nobody's.
+#[test]
+fn who_left_a_moment_before_the_end_had_its_share_all_the_same() {
+    let mut world = World::new(1, 1.0);
+    let (web, batch) = (world.container("web"), world.container("batch"));
+    world.ran(web, 0, 0.2011);
+    world.ran(batch, 0, 0.7176);
+    waited(&mut world, web, 0, &[(batch, 0.1534)]);
+    waited(&mut world, batch, 0, &[(batch, 2.2532), (web, 0.7696)]);
+    for (party, waits, wakes) in [(web, 99, 25), (batch, 957, 1)] {
+        world.row(party).waits = waits;
+        world.row(party).wakes = wakes;
+    }
+    assert_eq!(said(world), [harms("web", "batch")]);
+}
+
+/// The same CPU full to the end, and another that has most of it: who got little of its share took nothing.
+#[test]
+fn who_got_little_of_its_share_is_not_among_the_takers() {
+    let mut world = World::new(1, 1.0);
+    let (web, batch) = (world.container("web"), world.container("batch"));
+    let giant = world.at(PartyKind::Container, "giant", "/giant", &[100.0]);
+    world.ran(web, 0, 0.1);
+    world.ran(batch, 0, 0.25);
+    world.ran(giant, 0, 0.65);
+    waited(&mut world, web, 0, &[(batch, 0.05), (giant, 0.1)]);
+    waited(&mut world, batch, 0, &[(giant, 0.65), (web, 0.1)]);
+    waited(&mut world, giant, 0, &[(batch, 0.25), (web, 0.1)]);
+    for (party, wakes) in [(web, 25), (batch, 1), (giant, 1)] {
+        world.row(party).waits = 150;
+        world.row(party).wakes = wakes;
+    }
+    assert_eq!(
+        said(world),
+        [harms("batch", "giant"), harms("web", "giant")]
+    );
+}
