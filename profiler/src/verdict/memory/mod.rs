@@ -10,7 +10,7 @@ mod losses;
 mod thresholds;
 mod words;
 
-use super::accusation::{Accusation, can_lose};
+use super::accusation::{Accusation, can_lose, worth_naming};
 use super::confidence::Grounds;
 use blame::{Guilt, guilty};
 use dunnage_model::usage::{LimitKind, MemoryLimit, MemoryStalls, WindowUse};
@@ -50,7 +50,7 @@ struct Case {
     loss: Loss,
     /// Whose doing.
     cause: Cause,
-    /// Seconds by party; the victim alone where it is its own doing.
+    /// Seconds by party, those who are worth naming; the victim alone where it is its own doing.
     culprits: Vec<(usize, f64)>,
     /// Seconds that nobody can be named for.
     unexplained: f64,
@@ -118,13 +118,14 @@ fn accuse(window: &WindowUse, memory: &MemoryStalls, loss: &Loss) -> Vec<Case> {
             };
             let culprits = shares
                 .into_iter()
-                .map(|(party, share)| (party, seconds * share * (1.0 - unexplained)))
-                .collect();
+                .map(|(party, share)| (party, seconds * share * (1.0 - unexplained)));
+            let culprits = worth_naming(culprits.collect());
+            let named: f64 = culprits.iter().map(|(_, seconds)| seconds).sum();
             Some(Case {
                 loss: loss.clone(),
                 cause,
                 culprits,
-                unexplained: lost * unexplained,
+                unexplained: (lost - named).max(0.0),
                 // That a process was killed is no matter of more or less.
                 grounds: if killed {
                     grounds

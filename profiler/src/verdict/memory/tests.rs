@@ -102,6 +102,25 @@ fn where_nobody_waits_nobody_is_accused() {
     assert!(judge(&window(Vec::new())).verdicts.is_empty());
 }
 
+/// Three who ask for memory, one of them for next to nothing beyond its claim.
+#[test]
+fn who_took_next_to_nothing_is_cleared_and_not_named() {
+    let all = vec![
+        share(0, [100, 0, 400], 1.0),
+        share(1, [2000, 0, 8000], 0.0),
+        share(2, [1000, 0, 760], 0.0),
+    ];
+    let judgement = judge(&window(vec![limit(None, Some("/docker"), 4000, all)]));
+    let [verdict] = of(&judgement, "web")[..] else {
+        panic!("{:?}", judgement.verdicts)
+    };
+    assert_eq!(accused(&judgement), ["batch"]);
+    assert!(!verdict.evidence.contains("others"), "{}", verdict.evidence);
+    assert!(verdict.unexplained > 0.0 && verdict.unexplained < 0.01);
+    let cleared: Vec<&str> = judgement.cleared.iter().map(|c| &*c.party.name).collect();
+    assert_eq!(cleared, ["cache"]);
+}
+
 #[test]
 fn a_wait_too_short_to_matter_is_no_harm() {
     let all = vec![share(0, [50, 0, 10], 0.025), share(1, [200, 100, 900], 0.0)];
