@@ -14,6 +14,7 @@ mod interrupts;
 mod limits;
 mod memory;
 mod network;
+mod own_work;
 mod why;
 mod words;
 

@@ -6,6 +6,7 @@ use super::quota::{Throttling, throttling};
 use super::scene::Scene;
 use super::thresholds::{self, Loss};
 use crate::verdict::accusation::{can_lose, cause_by};
+use crate::verdict::own_work;
 use dunnage_model::party::PartyKind;
 use dunnage_model::usage::{PartyWait, WindowUse};
 use dunnage_model::verdict::{Cause, Judgement};
@@ -163,6 +164,7 @@ fn by_others(
     if cause == Cause::Host
         && thresholds::KERNEL.passed(kernel, loss)
         && !has_the_kernel_work(scene, victim)
+        && !own_work::goes_with(scene.window, victim, kernel)
         && let Some(party) = the_kernel(scene)
     {
         case.add(party, split.kernel);

@@ -3,6 +3,7 @@
 use super::{thresholds, words};
 use crate::verdict::accusation::{Accusation, can_lose, cause_by};
 use crate::verdict::confidence::Grounds;
+use crate::verdict::own_work;
 use dunnage_model::observation::InterruptKind;
 use dunnage_model::party::PartyKind;
 use dunnage_model::units::Nanos;
@@ -133,7 +134,10 @@ fn cases(window: &WindowUse, resource: Resource, victim: usize, loss: &Loss) -> 
             .partition(|(_, seconds)| *seconds >= worth_naming);
         let unexplained: f64 = few.iter().map(|(_, seconds)| seconds).sum();
         let kernel = loss.kernel;
-        if cause == Cause::Host && thresholds::KERNEL.passed(kernel, got, seconds) {
+        if cause == Cause::Host
+            && thresholds::KERNEL.passed(kernel, got, seconds)
+            && !own_work::goes_with(window, victim, kernel)
+        {
             let own = window
                 .parties
                 .iter()

@@ -192,6 +192,28 @@ fn a_storm_that_nobody_can_be_named_for_is_the_hosts() {
 }
 
 #[test]
+fn what_goes_with_its_own_traffic_is_not_taken_from_a_sender() {
+    let mut window = window();
+    taken(
+        &mut window,
+        NetworkSoftirq,
+        BATCH,
+        &[(BATCH, 0.9), (KERNEL, 0.5)],
+    );
+    nobody_is_accused(&window);
+    // More was taken than was done for it.
+    taken(
+        &mut window,
+        NetworkSoftirq,
+        WEB,
+        &[(WEB, 0.3), (KERNEL, 0.9)],
+    );
+    let verdicts = network(&window).verdicts;
+    let victims: Vec<&str> = verdicts.iter().map(|v| &*v.victim.name).collect();
+    assert_eq!(victims, ["web"]);
+}
+
+#[test]
 fn traffic_of_its_own_is_worth_a_word_only_where_it_is_most_of_what_runs() {
     let mut window = window();
     taken(&mut window, NetworkSoftirq, WEB, &[(WEB, 1.0)]);

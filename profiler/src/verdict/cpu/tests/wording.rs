@@ -2,10 +2,10 @@
 
 use super::world::{World, number, verdict};
 use crate::verdict::judge;
-use dunnage_model::observation::Fidelity;
+use dunnage_model::observation::{Fidelity, InterruptKind};
 use dunnage_model::party::{Party, Pod};
 use dunnage_model::units::Nanos;
-use dunnage_model::usage::WindowUse;
+use dunnage_model::usage::{Handled, Interrupts, WindowUse};
 use dunnage_model::verdict::{Cause, Judgement};
 use std::sync::Arc;
 
@@ -129,6 +129,31 @@ fn a_kernel_that_takes_much_is_the_host_s_doing() {
         verdict.evidence
     );
     assert!(verdict.advice.contains("/proc/interrupts"));
+}
+
+#[test]
+fn a_kernel_that_works_for_the_one_that_waits_is_nobody_s_doing() {
+    let said = |done: f64| {
+        let mut world = World::new(1, 10.0);
+        let (web, kernel) = (world.container("web"), world.kernel());
+        world.ran(web, 0, 3.0);
+        world.ran(kernel, 0, 5.0);
+        world.waited(web, kernel, 0, 1.0);
+        let mut window = world.exact();
+        let handled = Handled {
+            party: web,
+            kind: InterruptKind::NetworkSoftirq,
+            time: Nanos::from_seconds(done),
+            idle: Nanos::ZERO,
+        };
+        window.stalls.interrupts = Some(Interrupts {
+            taken: Vec::new(),
+            handled: vec![handled],
+        });
+        judge(&window).verdicts.len()
+    };
+    assert_eq!(said(2.0), 0);
+    assert_eq!(said(0.5), 1);
 }
 
 #[test]
