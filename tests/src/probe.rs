@@ -37,6 +37,16 @@ pub fn pause() -> Result<PathBuf> {
     )
 }
 
+/// Nodes that every container has.
+const ORDINARY: [&str; 6] = [
+    "/dev/full",
+    "/dev/null",
+    "/dev/random",
+    "/dev/tty",
+    "/dev/urandom",
+    "/dev/zero",
+];
+
 /// What a probe saw.
 #[derive(Clone, Debug)]
 pub struct Seen(pub Value);
@@ -55,7 +65,8 @@ impl Seen {
     }
 
     /// What must be the same through every engine: nodes, links, mounts, hints and the groups of the
-    /// devices. An engine's own variables and groups are its own matter.
+    /// devices. An engine's own variables and groups are its own matter, and so is whether it makes
+    /// the nodes that every container has or, without root, binds the host's.
     #[must_use]
     pub fn of_devices(&self, groups: &[u64]) -> Value {
         let env: Vec<&Value> = list(&self.0["env"])
@@ -68,8 +79,11 @@ impl Seen {
         let own: Vec<&Value> = list(&self.0["groups"])
             .filter(|group| group.as_u64().is_some_and(|group| groups.contains(&group)))
             .collect();
+        let mounts: Vec<&Value> = list(&self.0["mounts"])
+            .filter(|mount| !ORDINARY.iter().any(|node| mount["at"] == *node))
+            .collect();
         serde_json::json!({
-            "nodes": self.0["nodes"], "links": self.0["links"], "mounts": self.0["mounts"],
+            "nodes": self.0["nodes"], "links": self.0["links"], "mounts": mounts,
             "env": env, "groups": own,
         })
     }
@@ -84,6 +98,15 @@ impl Seen {
                 made["open"] == "EPERM" || made["mknod"] == "EPERM",
                 "{major}:{minor} was not given and yet can be had: {made}"
             );
+        }
+        Ok(())
+    }
+
+    /// That no node of any numbers that were tried could be made: what an engine without root must rest
+    /// on, as it has no device cgroup.
+    pub fn makes_none(&self) -> Result<()> {
+        for made in list(&self.0["made"]) {
+            ensure!(made["mknod"] == "EPERM", "a node could be made: {made}");
         }
         Ok(())
     }

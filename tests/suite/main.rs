@@ -11,6 +11,7 @@ mod conservation;
 mod cost;
 mod demo;
 mod device_engines;
+mod device_rootless;
 mod device_runtime;
 mod devices;
 mod devices_vm;

@@ -91,7 +91,11 @@ impl<'r> DockerInside<'r> {
 }
 
 /// The words of a `run`, as Docker and Podman take them.
-fn run_words<'a>(first: &[&'a str], options: &'a [String], last: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn run_words<'a>(
+    first: &[&'a str],
+    options: &'a [String],
+    last: &[&'a str],
+) -> Vec<&'a str> {
     let mut words = vec!["run", "--network=none"];
     words.extend_from_slice(first);
     words.extend(options.iter().map(String::as_str));
@@ -108,7 +112,7 @@ fn see_words<'a>(options: &'a [String], arguments: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// The words by which the probe runs in a container that is there.
-fn exec_words<'a>(name: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn exec_words<'a>(name: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
     let mut words = vec!["exec", name, INSIDE, "see"];
     words.extend_from_slice(arguments);
     words

@@ -9,6 +9,7 @@
 //! | Intel NPU 0000:00:0b.0 | intel_vpu | accel0 4:45, root's alone |
 
 pub mod engines;
+pub mod rootless;
 
 use crate::keeper::own_folder;
 use anyhow::{Context, Result, bail, ensure};
