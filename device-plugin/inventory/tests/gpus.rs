@@ -265,6 +265,29 @@ fn gpus_of_boards_are_found_by_their_driver() {
 }
 
 #[test]
+fn a_render_node_of_a_display_is_no_gpu() {
+    let board = inventory("cix-p1-board");
+    assert!(board.devices.is_empty(), "{board:?}");
+    for card in 0..4 {
+        let what = format!("card{card} (linlondp)");
+        assert!(board.gaps.iter().any(|gap| gap.what == what), "{board:?}");
+    }
+}
+
+#[test]
+fn an_npu_with_a_render_node_is_no_gpu() {
+    let board = inventory("rk3588-vendor-kernel");
+    let [npu] = board.devices.as_slice() else {
+        panic!("{board:?}")
+    };
+    assert_eq!((npu.id.as_str(), npu.kind), ("fdab0000.npu", Kind::Npu));
+    assert_eq!(npu.model.as_deref(), Some("rockchip,rk3588-rknpu"));
+    assert_eq!(attribute(npu, "sort"), Some("Rockchip NPU"));
+    assert_eq!(npu.nodes[0].path, Path::new("/dev/dri/renderD129"));
+    assert_eq!(board.gaps[0].what, "card0 (rockchip-drm)");
+}
+
+#[test]
 fn a_loaded_driver_is_no_gpu() {
     // amdgpu is loaded there, and its KFD node is there, without any AMD hardware.
     let inventory = inventory("vm-kernel-6.1");

@@ -9,6 +9,7 @@ use super::drm::{self, Unit};
 use super::pci_names::PciNames;
 use super::{Family, Found};
 use crate::config::Config;
+use crate::device::{Device, Kind};
 use crate::pci;
 use dunnage_host::HostRoot;
 use dunnage_model::gap::Gap;
@@ -20,8 +21,12 @@ pub(super) struct DrmGpu;
 const OTHERS: [&str; 7] = ["amdgpu", "i915", "xe", "nvidia", "xocl", "xclmgmt", "zocl"];
 
 /// Drivers with a render node and no processor behind it: they share memory between programs and
-/// render nothing.
-const NO_PROCESSOR: [&str; 4] = ["vgem", "vkms", "udl", "evdi"];
+/// render nothing. `rockchip-drm` has one in the vendor's kernels and none in mainline.
+const NO_PROCESSOR: [&str; 6] = ["vgem", "vkms", "udl", "evdi", "linlondp", "rockchip-drm"];
+
+/// Drivers of NPUs that have a render node in place of a node of the accel class, and what to call
+/// them. `RKNPU` is that of the vendor's kernels for Rockchip boards.
+const NPUS: [(&str, &str); 1] = [("RKNPU", "Rockchip NPU")];
 
 /// The bit of a virtio GPU's features that means 3D (`VIRTIO_GPU_F_VIRGL`, virtio 1.2, 5.7.3).
 const VIRGL: usize = 0;
@@ -44,12 +49,22 @@ impl Family for DrmGpu {
             }
             match no_gpu(host, unit) {
                 Some(why) => gaps.push(Gap::new(what(unit), why)),
-                None => devices.push(unit.describe(host, &names, self.name())),
+                None => devices.push(told(unit.describe(host, &names, self.name()), unit)),
             }
         }
         gaps.extend(without_driver(host));
         Found { devices, gaps }
     }
+}
+
+/// The device, told as the NPU that it is where its driver is one of [`NPUS`].
+fn told(mut device: Device, unit: &Unit) -> Device {
+    if let Some((_, sort)) = NPUS.iter().find(|(driver, _)| *driver == unit.driver) {
+        device.kind = Kind::Npu;
+        device.model.get_or_insert_with(|| (*sort).into());
+        device.attributes.insert("sort", (*sort).into());
+    }
+    device
 }
 
 fn belongs_elsewhere(unit: &Unit) -> bool {

@@ -120,3 +120,32 @@ fn cards_in_use_by_their_owners() {
         assert_eq!(devices(&tree, "drm-gpu"), [], "{name}");
     }
 }
+
+#[test]
+fn four_cards_keep_their_numbers() {
+    let found = devices(&Tree::load("xrt-four-u55c"), "xrt");
+    let told: Vec<_> = found
+        .iter()
+        .map(|card| (card.id.as_str(), card.nodes[0].minor))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("0000:16:00.1", 128),
+            ("0000:38:00.1", 129),
+            ("0000:49:00.1", 130),
+            ("0000:5a:00.1", 131),
+        ]
+    );
+    for card in &found {
+        assert_eq!(card.nodes.len(), 1, "never the management function's");
+        let driver = card.driver.as_ref().unwrap();
+        assert!(driver.version.as_deref().unwrap().starts_with("2.18.179"));
+        assert_eq!(
+            card.attributes["xrt.logic_uuid"],
+            "97088961feaeda9152a21d9dfd63ccef"
+        );
+        assert!(card.is_called(&card.id.replace(".1", ".0")));
+        assert_eq!(card.health, Health::Healthy);
+    }
+}
