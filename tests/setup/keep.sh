@@ -1,17 +1,26 @@
 #!/usr/bin/env bash
 # Runs a daemon in a folder of its own for as long as standard input stays open, and leaves nothing
 # behind: however the test that holds the other end of the pipe dies, the pipe closes.
-# Usage: keep.sh FOLDER COMMAND...   The daemon's output goes to FOLDER/log.
+# Each line on standard input has the daemon killed as by an accident and started anew; KILLED is the
+# answer, between the two. Usage: keep.sh FOLDER COMMAND...   The daemon's output goes to FOLDER/log.
 set -uo pipefail
 folder=$1
 shift
 
 # No descriptor of the tests may stay open in a daemon that outlives them.
-"$@" >"$folder/log" 2>&1 </dev/null &
-daemon=$!
+start() {
+    "$@" >>"$folder/log" 2>&1 </dev/null &
+    daemon=$!
+}
+start "$@"
 
 # The pipe closes when the test ends; the daemon ending first is seen by the test at its socket.
-cat >/dev/null
+while read -r _; do
+    kill -KILL "$daemon" 2>/dev/null
+    wait "$daemon" 2>/dev/null
+    echo KILLED
+    start "$@"
+done
 
 kill -TERM "$daemon" 2>/dev/null
 for _ in {1..100}; do

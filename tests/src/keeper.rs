@@ -1,10 +1,12 @@
 //! A daemon in a folder of its own that ends with the tests, however they end.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,9 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Keeper {
     script: Child,
+    said: Mutex<BufReader<ChildStdout>>,
     folder: PathBuf,
+    socket: PathBuf,
 }
 
 /// An empty folder for one daemon, with a path short enough for Unix sockets (108 bytes).
@@ -31,35 +35,55 @@ impl Keeper {
         environment: &[(&str, &str)],
         socket: &Path,
     ) -> Result<Keeper> {
-        let script = Command::new(crate::script("keep.sh"))
+        let mut script = Command::new(crate::script("keep.sh"))
             .arg(folder)
             .args(command)
             .envs(environment.iter().copied())
             // Ctrl-C reaches the tests; what they keep then ends in its own order.
             .process_group(0)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .context("start tests/setup/keep.sh")?;
+        let said = script.stdout.take().context("its output is a pipe")?;
         let keeper = Keeper {
             script,
+            said: Mutex::new(BufReader::new(said)),
             folder: folder.to_owned(),
+            socket: socket.to_owned(),
         };
+        keeper
+            .until_it_listens()
+            .with_context(|| command.join(" "))?;
+        Ok(keeper)
+    }
+
+    /// Has the daemon killed, as by an accident, and started anew, and waits until it listens again.
+    pub fn kill_and_start(&self) -> Result<()> {
+        let mut wish = self.script.stdin.as_ref().context("its input is a pipe")?;
+        wish.write_all(b"again\n")?;
+        let mut line = String::new();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.read_line(&mut line)?;
+        ensure!(line.trim() == "KILLED", "tests/setup/keep.sh said {line:?}");
+        self.until_it_listens().context("after it was killed")
+    }
+
+    fn until_it_listens(&self) -> Result<()> {
         let patience = Duration::from_secs(if crate::machine::emulated() { 180 } else { 40 });
         let start = Instant::now();
-        while UnixStream::connect(socket).is_err() {
+        while UnixStream::connect(&self.socket).is_err() {
             if start.elapsed() > patience {
                 bail!(
-                    "{} does not listen at {} after {patience:?}; it said:\n{}",
-                    command.join(" "),
-                    socket.display(),
-                    keeper.log_end()
+                    "nobody listens at {} after {patience:?}; the daemon said:\n{}",
+                    self.socket.display(),
+                    self.log_end()
                 );
             }
             sleep(Duration::from_millis(50));
         }
-        Ok(keeper)
+        Ok(())
     }
 
     /// The folder that the daemon may use and that goes away with it.

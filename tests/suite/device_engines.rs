@@ -1,6 +1,6 @@
 //! The same device through every engine: the probe inside sees the same, every other device is refused,
-//! also after mknod, a restart and the engine's own changes to the cgroup, and who asks for nothing gets
-//! nothing.
+//! also after mknod, a restart, the engine's own changes to the cgroup and the loss of its daemon, and who
+//! asks for nothing gets nothing.
 
 use anyhow::{Context, Result, ensure};
 use dunnage_tests::cgroups::mounts;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The device that is given: the second GPU, which the host calls renderD129 and card1.
-const GIVEN: &str = "0000:03:00.0";
+pub(crate) const GIVEN: &str = "0000:03:00.0";
 /// Its numbers.
 const OWN: [(u64, u64); 2] = [(10, 237), (4, 42)];
 /// Those of the others, and of a device that is in no rack.
@@ -26,7 +26,7 @@ const TRIES: [&str; 4] = ["4:40", "4:41", "4:45", "10:229"];
 const ALL: [&str; 6] = ["10:237", "4:42", "4:40", "4:41", "4:45", "10:229"];
 
 /// What is seen of the device, whatever the engine.
-fn expected() -> Value {
+pub(crate) fn expected() -> Value {
     let node = |name: &str, (major, minor): (u64, u64), gid: u64| {
         json!({"path": format!("/dev/dri/{name}"), "major": major, "minor": minor, "mode": 0o660,
                "uid": 0, "gid": gid, "open": "ok", "write": "ok"})
@@ -45,7 +45,7 @@ fn expected() -> Value {
 }
 
 /// Everything that is asked of an engine; `whole` is what it can say (Podman 4 knows no groups).
-fn through(engine: &dyn Runs, options: &[String], expected: &Value) -> Result<()> {
+pub(crate) fn through(engine: &dyn Runs, options: &[String], expected: &Value) -> Result<()> {
     let seen = Seen::parse(&engine.once(options, &TRIES)?)?;
     ensure!(
         seen.of_devices(&GROUPS) == *expected,
@@ -67,7 +67,11 @@ fn through(engine: &dyn Runs, options: &[String], expected: &Value) -> Result<()
     engine.keep("dn-kept", options)?;
     let looked = look(engine, &expected["nodes"]).and_then(|()| {
         engine.disturb("dn-kept").context("disturb it")?;
-        look(engine, &expected["nodes"]).context("after a restart and changes to its cgroup")
+        look(engine, &expected["nodes"]).context("after a restart and changes to its cgroup")?;
+        engine
+            .lose_the_daemon("dn-kept")
+            .context("kill the daemon")?;
+        look(engine, &expected["nodes"]).context("after the daemon was killed and started")
     });
     engine.remove("dn-kept")?;
     looked
@@ -80,7 +84,7 @@ fn look(engine: &dyn Runs, nodes: &Value) -> Result<()> {
 }
 
 /// Two GPUs at once, through CDI, where each name is applied by itself.
-fn together(engine: &dyn Runs, options: &[String], how: &str) -> Result<()> {
+pub(crate) fn together(engine: &dyn Runs, options: &[String], how: &str) -> Result<()> {
     let seen = Seen::parse(&engine.once(options, &[])?)?;
     let nodes: Vec<(Value, Value, Value)> = seen.0["nodes"]
         .as_array()
@@ -107,7 +111,7 @@ fn together(engine: &dyn Runs, options: &[String], how: &str) -> Result<()> {
 }
 
 /// An unprivileged user opens the nodes.
-fn unprivileged(engine: &dyn Runs, options: &[String]) -> Result<()> {
+pub(crate) fn unprivileged(engine: &dyn Runs, options: &[String]) -> Result<()> {
     let mut options = options.to_vec();
     options.push("--user=1000:1000".to_owned());
     let seen = Seen::parse(&engine.once(&options, &[])?)?;
@@ -127,7 +131,7 @@ fn unprivileged(engine: &dyn Runs, options: &[String]) -> Result<()> {
 }
 
 /// For the engine's name in front of what went wrong.
-fn named(engine: &dyn Runs, how: &str, outcome: Result<()>) -> Result<()> {
+pub(crate) fn named(engine: &dyn Runs, how: &str, outcome: Result<()>) -> Result<()> {
     outcome.with_context(|| format!("{} {how}", engine.name()))
 }
 
@@ -135,7 +139,9 @@ fn named(engine: &dyn Runs, how: &str, outcome: Result<()>) -> Result<()> {
 fn devices_docker_without_cdi() -> Result<()> {
     let _alone = machine()?;
     let rack = Rack::start("rack")?;
-    let docker = DockerInside::start(&rack, None, "docker-old", &[])?;
+    // Its containers outlive the daemon; those of the other ones are started anew with it.
+    let outlive = ["--live-restore".to_owned()];
+    let docker = DockerInside::start(&rack, None, "docker-old", &outlive)?;
     let options = rack.options(&[GIVEN], "docker")?;
     named(
         &docker,
@@ -249,13 +255,14 @@ fn devices_crun_bundle() -> Result<()> {
 }
 
 /// What of this runs in the guest as well, where device rules are eBPF programs and no lists.
-const IN_THE_GUEST: [&str; 6] = [
+const IN_THE_GUEST: [&str; 7] = [
     "device_engines::devices_runc_bundle",
     "device_engines::devices_crun_bundle",
     "device_engines::devices_docker_without_cdi",
     "device_engines::devices_docker_with_cdi",
     "device_engines::devices_podman",
     "device_engines::devices_containerd",
+    "device_cri::devices_cri_by_the_field_of_names",
 ];
 
 #[test]

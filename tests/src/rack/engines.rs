@@ -4,10 +4,12 @@
 use super::Rack;
 use crate::engine::said;
 use crate::keeper::{Keeper, own_folder};
+use crate::machine::emulated;
 use crate::probe::{IMAGE, INSIDE, image};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// An engine that can be asked for devices.
 pub trait Runs {
@@ -21,6 +23,11 @@ pub trait Runs {
     fn inside(&self, name: &str, arguments: &[&str]) -> Result<String>;
     /// Has the engine write the container's cgroup anew, and restart it where it can.
     fn disturb(&self, name: &str) -> Result<()>;
+    /// Kills the engine's daemon, starts it anew, and waits until the container runs, which is at once
+    /// where the engine has none.
+    fn lose_the_daemon(&self, _name: &str) -> Result<()> {
+        Ok(())
+    }
     /// Kills and forgets it.
     fn remove(&self, name: &str) -> Result<()>;
 }
@@ -33,18 +40,47 @@ pub fn newer(suite: &str, packages: &[&str]) -> Result<PathBuf> {
 }
 
 /// A PATH with an unpacked tree in front.
-fn path_with(tree: Option<&Path>) -> String {
+#[must_use]
+pub fn path_with(tree: Option<&Path>) -> String {
     let machine = std::env::var("PATH").unwrap_or_default();
     tree.map_or(machine.clone(), |tree| {
         format!("{0}/usr/sbin:{0}/usr/bin:{machine}", tree.display())
     })
 }
 
-/// A Docker daemon inside the view.
+/// Where a containerd in this folder listens.
+#[must_use]
+pub fn containerd_socket(folder: &Path) -> PathBuf {
+    folder.join("containerd.sock")
+}
+
+/// containerd inside the view, of the machine's version or of an unpacked tree, and the PATH that it has.
+fn containerd(rack: &Rack, tree: Option<&Path>, name: &str) -> Result<(Keeper, String)> {
+    let folder = own_folder(name)?;
+    let socket = containerd_socket(&folder);
+    let at = |name: &str| folder.join(name).display().to_string();
+    let text = format!(
+        "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n\
+         [grpc]\n  address = {:?}\n",
+        at("root"),
+        at("state"),
+        socket.display().to_string()
+    );
+    std::fs::write(at("config.toml"), text)?;
+    let path = path_with(tree);
+    let mut command = rack.words();
+    command.extend(["env", &format!("PATH={path}"), "containerd", "--config"].map(str::to_owned));
+    command.push(at("config.toml"));
+    let keeper = Keeper::start(&folder, &command, &[], &socket)?;
+    Ok((keeper, path))
+}
+
+/// A Docker daemon inside the view, with a containerd beside it, as distributions have it.
 #[derive(Debug)]
 pub struct DockerInside<'r> {
     rack: &'r Rack,
     keeper: Keeper,
+    _containerd: Keeper,
     socket: PathBuf,
     path: String,
     name: String,
@@ -60,15 +96,18 @@ impl<'r> DockerInside<'r> {
     ) -> Result<Self> {
         let folder = own_folder(name)?;
         let socket = folder.join("docker.sock");
-        let path = path_with(tree);
+        let (containerd, path) = containerd(rack, tree, &format!("{name}-c"))?;
         let mut command = rack.words();
         command.extend(["env".to_owned(), format!("PATH={path}")]);
         command.extend(crate::engine::docker_daemon(&folder, &socket));
+        let beside = containerd_socket(containerd.folder());
+        command.push(format!("--containerd={}", beside.display()));
         command.extend_from_slice(options);
         let keeper = Keeper::start(&folder, &command, &[], &socket)?;
         let docker = DockerInside {
             rack,
             keeper,
+            _containerd: containerd,
             socket,
             path,
             name: name.to_owned(),
@@ -129,8 +168,10 @@ impl Runs for DockerInside<'_> {
 
     fn keep(&self, name: &str, options: &[String]) -> Result<()> {
         let named = format!("--name={name}");
-        self.run(&run_words(&["--detach", &named], options, &["wait"]))
-            .map(drop)
+        // A daemon that finds a container from before it was killed stops it first; the probe does not
+        // hear of that.
+        let first = ["--detach", "--restart=always", "--stop-timeout=1", &named];
+        self.run(&run_words(&first, options, &["wait"])).map(drop)
     }
 
     fn inside(&self, name: &str, arguments: &[&str]) -> Result<String> {
@@ -142,6 +183,20 @@ impl Runs for DockerInside<'_> {
         self.run(&["update", "--cpu-shares=512", name])?;
         self.run(&["update", "--memory=128m", "--memory-swap=128m", name])?;
         Ok(())
+    }
+
+    fn lose_the_daemon(&self, name: &str) -> Result<()> {
+        self.keeper.kill_and_start()?;
+        let patience = Duration::from_secs(if emulated() { 180 } else { 40 });
+        let start = Instant::now();
+        loop {
+            let state = self.run(&["inspect", "--format={{.State.Status}}", name])?;
+            if state == "running" {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < patience, "{name} is {state}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     fn remove(&self, name: &str) -> Result<()> {
@@ -215,7 +270,6 @@ impl Runs for PodmanInside<'_> {
 pub struct ContainerdInside<'r> {
     rack: &'r Rack,
     keeper: Keeper,
-    socket: PathBuf,
     path: String,
     name: String,
 }
@@ -223,27 +277,10 @@ pub struct ContainerdInside<'r> {
 impl<'r> ContainerdInside<'r> {
     /// Starts the machine's version, or that of an unpacked tree.
     pub fn start(rack: &'r Rack, tree: Option<&Path>, name: &str) -> Result<Self> {
-        let folder = own_folder(name)?;
-        let socket = folder.join("containerd.sock");
-        let at = |name: &str| folder.join(name).display().to_string();
-        let text = format!(
-            "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n\
-             [grpc]\n  address = {:?}\n",
-            at("root"),
-            at("state"),
-            socket.display().to_string()
-        );
-        std::fs::write(at("config.toml"), text)?;
-        let path = path_with(tree);
-        let mut command = rack.words();
-        command
-            .extend(["env", &format!("PATH={path}"), "containerd", "--config"].map(str::to_owned));
-        command.push(at("config.toml"));
-        let keeper = Keeper::start(&folder, &command, &[], &socket)?;
+        let (keeper, path) = containerd(rack, tree, name)?;
         let containerd = ContainerdInside {
             rack,
             keeper,
-            socket,
             path,
             name: name.to_owned(),
         };
@@ -257,7 +294,7 @@ impl<'r> ContainerdInside<'r> {
         command
             .env("PATH", &self.path)
             .arg("--address")
-            .arg(&self.socket)
+            .arg(containerd_socket(self.keeper.folder()))
             .args(["--namespace", "dunnage-rack"])
             .args(arguments);
         said(&mut command)
@@ -304,6 +341,10 @@ impl Runs for ContainerdInside<'_> {
     fn disturb(&self, name: &str) -> Result<()> {
         self.run(&["tasks", "pause", name])?;
         self.run(&["tasks", "resume", name]).map(drop)
+    }
+
+    fn lose_the_daemon(&self, _name: &str) -> Result<()> {
+        self.keeper.kill_and_start()
     }
 
     fn remove(&self, name: &str) -> Result<()> {

@@ -1,17 +1,11 @@
 //! What a kubelet says of devices by its PodResources API v1: which are there and healthy, and which
 //! container has which (`staging/src/k8s.io/kubelet/pkg/apis/podresources/v1/api.proto`).
 
-use anyhow::{Context, Result};
-use hyper_util::rt::TokioIo;
+use crate::grpc;
+use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::net::UnixStream;
-use tonic::client::Grpc;
-use tonic::codegen::http::Uri;
-use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::Endpoint;
-use tonic_prost::ProstCodec;
 
 const LIST: &str = "/v1.PodResourcesLister/List";
 const ALLOCATABLE: &str = "/v1.PodResourcesLister/GetAllocatableResources";
@@ -84,28 +78,7 @@ impl PodResources {
     }
 
     fn ask<A: prost::Message + Default + 'static>(&self, call: &'static str) -> Result<A> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let path = self.0.clone();
-        let connector = tower::service_fn(move |_: Uri| {
-            let path = path.clone();
-            async move { UnixStream::connect(path).await.map(TokioIo::new) }
-        });
-        let asked = async {
-            let endpoint = Endpoint::from_static("http://localhost");
-            let mut grpc = Grpc::new(endpoint.connect_with_connector(connector).await?);
-            grpc.ready().await?;
-            let codec = ProstCodec::<Nothing, A>::default();
-            let request = tonic::Request::new(Nothing {});
-            let answer = grpc.unary(request, PathAndQuery::from_static(call), codec);
-            anyhow::Ok(answer.await?.into_inner())
-        };
-        let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, asked).await });
-        answer
-            .context("no answer for 5 s")
-            .flatten()
-            .with_context(|| format!("{call} at {}", self.0.display()))
+        grpc::ask(&self.0, call, Nothing {}, PATIENCE)
     }
 }
 
