@@ -12,9 +12,9 @@ use dunnage_profiler::host::HostRoot;
 use dunnage_profiler::sources::cgroup::Want;
 use dunnage_profiler::sources::{Alone, Collector, CollectorOptions};
 use dunnage_profiler::stop::Stop;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What all sources together may cost the load, in percent of its CPU time.
 const PROMISED: f64 = 2.0;
@@ -25,9 +25,10 @@ const PING_PONGS: u32 = 100_000;
 const SWITCHES_A_PING_PONG: f64 = 2.0;
 const ENTERING_PAIRS: u32 = 12;
 
-/// A window of the agent, which passes before a measurement: what sources attach on demand is attached or
-/// not as it is in the long run then.
+/// A window of the agent without the load, and then a time under it, which pass before a measurement: what
+/// sources attach on demand, or for a part of the time only, is attached as it is in the long run then.
 const SETTLING: Duration = Duration::from_secs(1);
+const SETTLING_UNDER_LOAD: Duration = Duration::from_millis(2_500);
 
 /// What is attached during a measurement.
 #[derive(Clone, Copy)]
@@ -137,11 +138,21 @@ fn say(table: &mut Table, load: &Ran) {
     );
 }
 
+/// Runs the load until what is attached has found its pace.
+fn settle(load: &mut Mixed, operations: u64) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while began.elapsed() < SETTLING_UNDER_LOAD {
+        load.run(operations)?;
+    }
+    Ok(())
+}
+
 /// By how many percent all sources make an operation dearer, from two runs next to each other. The order
 /// alternates, so that a drift of the machine cancels out.
 fn grown(load: &mut Mixed, operations: u64, with_first: bool) -> anyhow::Result<f64> {
     let with = |load: &mut Mixed| -> anyhow::Result<Ran> {
         let mut read = Attached::All.load()?;
+        settle(load, operations)?;
         let ran = load.run(operations)?;
         read();
         Ok(ran)
@@ -200,6 +211,11 @@ fn statistics(attached: Attached, load: &mut Mixed, operations: u64) -> anyhow::
     let _empty = switch::load(switch::Attached::Empty)?;
     let before_it = ids();
     let mut read = attached.load()?;
+    settle(load, operations)?;
+    let settled: HashMap<u32, (u64, Duration)> = loaded_programs()
+        .flatten()
+        .map(|program| (program.id(), (program.run_count(), program.run_time())))
+        .collect();
     let ran = load.run(operations)?;
     read();
     let mut spent = Spent {
@@ -208,11 +224,12 @@ fn statistics(attached: Attached, load: &mut Mixed, operations: u64) -> anyhow::
         clocks: 0.0,
     };
     for program in loaded_programs().flatten() {
-        let events = program.run_count() as f64;
+        let (count, time) = settled.get(&program.id()).copied().unwrap_or_default();
+        let events = (program.run_count() - count) as f64;
         if others.contains(&program.id()) || events == 0.0 {
             continue;
         }
-        let nanos = program.run_time().as_secs_f64() * 1e9;
+        let nanos = (program.run_time() - time).as_secs_f64() * 1e9;
         if before_it.contains(&program.id()) {
             spent.clocks = nanos / events;
         } else {

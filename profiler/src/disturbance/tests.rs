@@ -159,7 +159,7 @@ fn interrupts_for_others_are_lost_time() {
             kind: InterruptKind::Irq,
             blamed: blamed(1.0, 0.25, 0.75),
         }],
-        handled: Vec::new(),
+        ..Interrupts::default()
     });
     assert_eq!(losses(&[window])[0].lost, seconds(0.75));
 }

@@ -23,6 +23,7 @@ mod memory;
 mod owner;
 mod parallel;
 mod resources;
+mod switched;
 mod table;
 mod tracepoint;
 

@@ -1,13 +1,15 @@
 //! What the events of interrupts and kernel threads tell of a window: who was interrupted, and for
 //! whom the kernel worked meanwhile.
 
-use super::Owner;
+use super::{Fidelity, Owner};
 use crate::units::Nanos;
 use std::sync::Arc;
 
 /// Interrupts, softirqs and the work of kernel threads within the window.
 #[derive(Clone, Debug, Default)]
 pub struct InterruptWindow {
+    /// Exact or sampled.
+    pub fidelity: Fidelity,
     /// Time taken from whose running tasks, for whom. No time stands twice: what an interrupt took from
     /// a softirq is the interrupt's.
     pub taken: Vec<InterruptTime>,

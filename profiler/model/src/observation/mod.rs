@@ -412,11 +412,12 @@ pub enum Owner {
 }
 
 /// How faithful the accounting of a window is.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Fidelity {
-    /// Every scheduling event was accounted for.
+    /// Every event was accounted for.
+    #[default]
     Exact,
-    /// The governor let the program run for this fraction (0 to 1) of the time; the amounts are
+    /// The governor let the programs run for this fraction (0 to 1) of the time; the amounts are
     /// scaled up by it.
     Sampled(f64),
 }

@@ -1,6 +1,6 @@
 //! What parties lost on resources other than run queues, and whom it is blamed on.
 
-use crate::observation::{InterruptKind, IoLimitKind};
+use crate::observation::{Fidelity, InterruptKind, IoLimitKind};
 use crate::units::{Bytes, Nanos};
 use std::sync::Arc;
 
@@ -189,6 +189,8 @@ pub struct LinkStall {
 /// What interrupts and softirqs did.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Interrupts {
+    /// Whether all of it was accounted for.
+    pub fidelity: Fidelity,
     /// One entry a party whose running tasks were interrupted, and kind.
     pub taken: Vec<Interruption>,
     /// One entry a party for whom interrupts and softirqs worked, and kind.

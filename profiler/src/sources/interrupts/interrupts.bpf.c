@@ -17,6 +17,8 @@
  * that is as above. Workers are charged up to each block request or packet that they send, by their
  * `sum_exec_runtime`, which the kernel brings up to date at ticks and switches only: right on the
  * average.
+ *
+ * Where all of this would cost too much, it is attached for slots of time only (slots.rs).
  */
 #include "../ebpf.h"
 #include "../address.h"
@@ -173,8 +175,10 @@ INLINE void end_span(struct cpu *cpu, u32 id, struct context *context, u64 now)
     context->began = now;
 }
 
-INLINE void begin(struct context *context, u32 kind)
+/* A context begins. It is one entry into a program, and its end is another. */
+INLINE void begin(struct cpu *cpu, struct context *context, u32 kind)
 {
+    cpu->events += 2;
     context->began = bpf_ktime_get_ns();
     context->kind = kind;
     context->owner = NOBODY;
@@ -225,7 +229,9 @@ RARE void mark_worker(struct cpu *cpu, u32 id, struct task_struct *task, u32 own
     if (!worker)
         return;
     u64 now = ran(task), interrupted = cpu->from_threads;
-    if (worker->pid == pid && now > worker->ran && owner >= RESERVED) {
+    u16 slot = cpu->slot;
+    /* What it did since an earlier slot was not watched. */
+    if (worker->pid == pid && worker->slot == slot && now > worker->ran && owner >= RESERVED) {
         u64 time = now - worker->ran;
         u64 without = worker->cpu == id ? interrupted - worker->interrupted : 0;
         if (time > without)
@@ -233,6 +239,7 @@ RARE void mark_worker(struct cpu *cpu, u32 id, struct task_struct *task, u32 own
     }
     worker->pid = pid;
     worker->cpu = id;
+    worker->slot = slot;
     worker->ran = now;
     worker->interrupted = interrupted;
 }
@@ -242,9 +249,9 @@ int on_irq_entry(u64 *ctx)
 {
     u32 id = bpf_get_smp_processor_id();
     struct cpu *cpu = bpf_map_lookup_elem(&cpus, &id);
-    if (!cpu)
+    if (!cpu || !cpu->slot)
         return 0;
-    begin(&cpu->irq, IRQ);
+    begin(cpu, &cpu->irq, IRQ);
     cpu->irq_entered = cpu->irq.began;
     return 0;
 }
@@ -268,11 +275,11 @@ int on_softirq_entry(u64 *ctx)
 {
     u32 vector = ctx[0], id = bpf_get_smp_processor_id();
     struct cpu *cpu = bpf_map_lookup_elem(&cpus, &id);
-    if (!cpu)
+    if (!cpu || !cpu->slot)
         return 0;
     /* linux/interrupt.h numbers the softirqs; they never change. */
     u32 kind = vector == 2 || vector == 3 ? NETWORK : vector == 4 ? BLOCK : OTHER;
-    begin(&cpu->softirq, kind);
+    begin(cpu, &cpu->softirq, kind);
     return 0;
 }
 
@@ -323,6 +330,7 @@ int on_receive(u64 *ctx)
     struct cpu *cpu = bpf_map_lookup_elem(&cpus, &id);
     if (!cpu)
         return 0;
+    cpu->events++;
     struct net_device *device = packet->dev;
     u64 key = key_of_packet(packet);
     u32 owner = NOBODY;
@@ -380,6 +388,7 @@ int on_send(u64 *ctx)
     struct cpu *cpu = bpf_map_lookup_elem(&cpus, &id);
     if (!cpu)
         return 0;
+    cpu->events++;
     struct context *context = context_of(cpu);
     u64 key = key_of_packet(packet);
     int told = key && key != KEY_KERNEL;
@@ -433,6 +442,7 @@ int on_complete(u64 *ctx)
     struct context *context = cpu ? context_of(cpu) : 0;
     if (!context)
         return 0;
+    cpu->events++;
     u64 key = key_of_bio(request->bio, &cpu->completed);
     works_for(cpu, id, context, key ? index_of(key, 0) : KERNEL);
     return 0;

@@ -4,24 +4,28 @@
 //! `interrupts.bpf.c` keeps flat tables; [`Interrupts`] loads it, maps the tables and takes the
 //! differences of one window as an
 //! [`InterruptWindow`](dunnage_model::observation::InterruptWindow). Without the events of packets,
-//! block requests or workers it goes on, and what they would have named stays the kernel's.
+//! block requests or workers it goes on, and what they would have named stays the kernel's. Where all of
+//! it would cost too much it is attached for slots of time ([`slots`]), and what was seen is scaled up.
 
+mod slots;
 mod tables;
 
 use super::network::Namespaces;
 use super::owner::owner_of_key;
 use super::resources::{Context, Source};
 use super::sched::Names;
-use super::tracepoint::{AttachError, attach};
+use super::switched::Switched;
+use super::tracepoint::{AttachError, load};
 use crate::causes::chain;
 use crate::sources::table::{TableError, mapped};
 use crate::sys::MappedArray;
-use aya::{Ebpf, EbpfError};
+use aya::EbpfError;
 use dunnage_model::gap::Gap;
 use dunnage_model::observation::{
-    InterruptTime, InterruptWindow, KernelWork, Owner, ResourceWindows,
+    Fidelity, InterruptTime, InterruptWindow, KernelWork, Owner, ResourceWindows,
 };
 use dunnage_model::units::Nanos;
+use slots::{Slots, SlotsError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tables::{Cells, Taken, Worked, cpu};
@@ -38,6 +42,9 @@ pub(crate) enum InterruptsError {
     /// The kernel refused a program without which the others are useless.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// They do not run.
+    #[error(transparent)]
+    Slots(#[from] SlotsError),
     /// A table cannot be read.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -76,9 +83,30 @@ const NAMING: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// A window of which less was watched, as a part of it, is too short for its slots: a single softirq would
+/// stand for a hundred.
+const LEAST_SHARE: f64 = 0.01;
+
+fn fidelity(share: f64) -> Fidelity {
+    if share < 1.0 {
+        Fidelity::Sampled(share)
+    } else {
+        Fidelity::Exact
+    }
+}
+
+/// What was seen in the part `share` of a window, as of the whole.
+fn scaled(nanos: u64, share: f64) -> Nanos {
+    if share < 1.0 {
+        Nanos::from_seconds(Nanos(nanos).seconds() / share.max(LEAST_SHARE))
+    } else {
+        Nanos(nanos)
+    }
+}
+
 /// The loaded programs with the values of the last read.
 pub(crate) struct Interrupts {
-    cpus: MappedArray,
+    cpus: Arc<MappedArray>,
     keys: MappedArray,
     names: MappedArray,
     taken: Cells,
@@ -86,7 +114,7 @@ pub(crate) struct Interrupts {
     lost: u64,
     notices: Vec<Gap>,
     /// Dropping it detaches the programs, so it goes last.
-    _ebpf: Ebpf,
+    slots: Slots,
 }
 
 impl Interrupts {
@@ -108,21 +136,24 @@ impl Interrupts {
             .map_max_entries("taken", cells)
             .load(OBJECT)
             .map_err(|e| InterruptsError::Load(Box::new(e)))?;
-        let cpus = mapped(&ebpf, "cpus", context.cpus as usize, cpu::WORDS)?;
+        let cpus = Arc::new(mapped(&ebpf, "cpus", context.cpus as usize, cpu::WORDS)?);
         let keys = mapped(&ebpf, "keys", tables::OWNERS, 1)?;
         let names = mapped(&ebpf, "names", tables::OWNERS, tables::NAME_WORDS)?;
         let taken = mapped(&ebpf, "taken", cells as usize, tables::CELL_WORDS)?;
         let worked = mapped(&ebpf, "worked", tables::WORKED, tables::CELL_WORDS)?;
-        let mut notices = Vec::new();
+        let (mut programs, mut notices) = (Vec::new(), Vec::new());
         // Those that name come first, so that what is measured has a name from the first one on.
         for &(program, tracepoint, lost) in NAMING {
-            if let Err(error) = attach(&mut ebpf, context.btf, program, tracepoint) {
-                notices.push(Gap::new(lost, chain(&error)));
+            match load(&mut ebpf, context.btf, program, tracepoint) {
+                Ok(_) => programs.push(program),
+                Err(error) => notices.push(Gap::new(lost, chain(&error))),
             }
         }
         for &(program, tracepoint) in NEEDED {
-            attach(&mut ebpf, context.btf, program, tracepoint)?;
+            load(&mut ebpf, context.btf, program, tracepoint)?;
+            programs.push(program);
         }
+        let slots = Slots::start(Switched::new(ebpf, programs), Arc::clone(&cpus))?;
         Ok(Interrupts {
             cpus,
             keys,
@@ -131,7 +162,7 @@ impl Interrupts {
             worked: Cells::new(worked),
             lost: 0,
             notices,
-            _ebpf: ebpf,
+            slots,
         })
     }
 
@@ -182,7 +213,11 @@ impl Interrupts {
 
 impl Source for Interrupts {
     fn window(&mut self, names: &dyn Names, windows: &mut ResourceWindows) {
-        let mut window = InterruptWindow::default();
+        let share = self.slots.share();
+        let mut window = InterruptWindow {
+            fidelity: fidelity(share),
+            ..InterruptWindow::default()
+        };
         let mut named = BTreeMap::new();
         for (key, time) in self.taken.take() {
             let Taken {
@@ -198,7 +233,7 @@ impl Source for Interrupts {
                 victim: owner,
                 culprit: worked_for,
                 kind,
-                time: Nanos(time),
+                time: scaled(time, share),
             });
         }
         for (key, time) in self.worked.take() {
@@ -208,7 +243,7 @@ impl Source for Interrupts {
                 window.worked.push(KernelWork {
                     owner,
                     cpu,
-                    time: Nanos(time),
+                    time: scaled(time, share),
                 });
             }
         }
@@ -218,10 +253,28 @@ impl Source for Interrupts {
             .sum();
         window.lost = lost.saturating_sub(self.lost);
         self.lost = lost;
-        windows.interrupts = Some(window);
+        // A window between two slots knows nothing.
+        windows.interrupts = (share >= LEAST_SHARE).then_some(window);
     }
 
     fn notices(&self) -> Vec<Gap> {
         self.notices.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_watched_as_a_whole_is_not_scaled() {
+        assert_eq!(
+            scaled(12_345_678_901_234_567, 1.0),
+            Nanos(12_345_678_901_234_567)
+        );
+        assert_eq!(fidelity(1.0), Fidelity::Exact);
+        assert_eq!(scaled(1_000, 0.1), Nanos(10_000));
+        assert_eq!(scaled(1_000, 0.0), Nanos(100_000));
+        assert_eq!(fidelity(0.1), Fidelity::Sampled(0.1));
     }
 }

@@ -45,6 +45,8 @@ struct context {
 
 /* One element a CPU, four cache lines. */
 struct cpu {
+    u64 slot;   /* written by user space: 0 while nothing is to begin, else a number that no slot before had */
+    u64 events; /* into programs, about */
     struct context softirq;
     struct context irq;
     u64 irq_entered;
@@ -61,7 +63,7 @@ struct cpu {
     u64 sender_owner; /* and the index of its key */
     struct charged completed; /* of block requests that ended, */
     struct charged queued;    /* and that workers sent: the one comes while the other is looked at */
-    u64 reserved[4];
+    u64 reserved[2];
 };
 
 struct cell {
@@ -71,7 +73,8 @@ struct cell {
 
 struct worker {
     u32 pid;
-    u32 cpu;
+    u16 cpu;         /* of its last mark, */
+    u16 slot;        /* and the CPU's slot then */
     u64 ran;         /* its sum_exec_runtime, */
     u64 interrupted; /* and its CPU's `from_threads`, at the last mark */
 };

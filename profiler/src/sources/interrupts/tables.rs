@@ -26,7 +26,12 @@ pub(super) const RESERVED: u32 = 4;
 
 /// `struct cpu`.
 pub(super) mod cpu {
-    pub(crate) const LOST: usize = 14;
+    pub(crate) const SLOT: usize = 0;
+    pub(crate) const EVENTS: usize = 1;
+    /// When the softirq began, and the handler; 0 in neither.
+    pub(crate) const BEGAN: [usize; 2] = [2, 8];
+    pub(crate) const LOST: usize = 16;
+    pub(crate) const SENT_BY: usize = 21;
     pub(crate) const WORDS: usize = 32;
 }
 

@@ -9,11 +9,11 @@
 use super::LinkError;
 use super::layout::watch;
 use crate::clock;
+use crate::sources::switched::Switched;
 use crate::sys::MappedArray;
 use aya::Ebpf;
 use aya::maps::{MapData, RingBuf};
-use aya::programs::tp_btf::BtfTracePointLinkId;
-use aya::programs::{BtfTracePoint, ProgramError};
+use aya::programs::ProgramError;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::os::fd::AsFd;
@@ -58,10 +58,8 @@ impl Demand {
             epoll.add(fd, event).map_err(std::io::Error::from)?;
         }
         let mut programs = Programs {
-            ebpf,
+            switched: Switched::new(ebpf, programs),
             watch,
-            programs,
-            links: Vec::new(),
         };
         programs
             .attach()
@@ -101,6 +99,7 @@ fn follow(epoll: &Epoll, mut wakes: RingBuf<MapData>, mut programs: Programs) {
     loop {
         // Nothing but a wake-up is waited for while nothing is attached.
         let left = programs
+            .switched
             .are_attached()
             .then(|| length.saturating_sub(began.0.elapsed()));
         let mut events = [EpollEvent::empty(); 2];
@@ -113,7 +112,7 @@ fn follow(epoll: &Epoll, mut wakes: RingBuf<MapData>, mut programs: Programs) {
             return;
         }
         while wakes.next().is_some() {}
-        if !programs.are_attached() {
+        if !programs.switched.are_attached() {
             // Where the kernel refuses them this time, those packets are nobody's, and the next wake-up
             // is a second away: they were attached once.
             if count > 0 && programs.attach().is_ok() {
@@ -144,12 +143,10 @@ fn are_in_use(packets: u64, time: Duration) -> bool {
     packets as f64 >= ENOUGH * time.as_secs_f64()
 }
 
-/// The object, and what is attached on demand.
+/// The programs, and the words that the program in the queue shares with them.
 struct Programs {
-    ebpf: Ebpf,
+    switched: Switched,
     watch: MappedArray,
-    programs: Vec<&'static str>,
-    links: Vec<(&'static str, BtfTracePointLinkId)>,
 }
 
 impl Programs {
@@ -157,45 +154,21 @@ impl Programs {
         self.watch.load(0, watch::BUSY)
     }
 
-    fn are_attached(&self) -> bool {
-        !self.links.is_empty()
-    }
-
     /// All of them, or none.
     fn attach(&mut self) -> Result<(), ProgramError> {
         // What was noted before now may be of other packets.
         self.watch.store(0, watch::NOTING, clock::monotonic().0);
-        for name in self.programs.clone() {
-            match program(&mut self.ebpf, name).and_then(BtfTracePoint::attach) {
-                Ok(link) => self.links.push((name, link)),
-                Err(error) => {
-                    self.detach();
-                    return Err(error);
-                }
-            }
+        let attached = self.switched.attach();
+        if attached.is_err() {
+            self.watch.store(0, watch::NOTING, 0);
         }
-        Ok(())
+        attached
     }
 
     fn detach(&mut self) {
         self.watch.store(0, watch::NOTING, 0);
-        for (name, link) in self.links.drain(..) {
-            if let Ok(program) = program(&mut self.ebpf, name) {
-                // One that is not attached any more is all that can be refused.
-                let _ = program.detach(link);
-            }
-        }
+        self.switched.detach();
     }
-}
-
-/// The program `name`, which is loaded.
-fn program<'e>(
-    ebpf: &'e mut Ebpf,
-    name: &'static str,
-) -> Result<&'e mut BtfTracePoint, ProgramError> {
-    ebpf.program_mut(name)
-        .ok_or(ProgramError::NotLoaded)?
-        .try_into()
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub(super) fn rows(
         }
     }
     Interrupts {
+        fidelity: window.fidelity,
         taken: taken
             .into_iter()
             .map(|((party, kind), wait)| Interruption {

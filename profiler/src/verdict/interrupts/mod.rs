@@ -14,7 +14,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use dunnage_model::observation::InterruptKind;
+use dunnage_model::observation::{Fidelity, InterruptKind};
 use dunnage_model::usage::WindowUse;
 use dunnage_model::verdict::{Coverage, Judgement, Resource};
 
@@ -39,8 +39,9 @@ pub(super) fn steal(window: &WindowUse) -> Judgement {
 
 /// Exact where each softirq was accounted for. Queues and drops are another judge's.
 pub(super) fn coverage(window: &WindowUse) -> Coverage {
-    match window.stalls.interrupts {
-        Some(_) => Coverage::Exact,
+    match window.stalls.interrupts.as_ref().map(|all| all.fidelity) {
+        Some(Fidelity::Exact) => Coverage::Exact,
+        Some(Fidelity::Sampled(_)) => Coverage::Sampled,
         None => Coverage::None,
     }
 }

@@ -4,7 +4,7 @@ use super::{thresholds, words};
 use crate::verdict::accusation::{Accusation, can_lose, cause_by};
 use crate::verdict::confidence::Grounds;
 use crate::verdict::own_work;
-use dunnage_model::observation::InterruptKind;
+use dunnage_model::observation::{Fidelity, InterruptKind};
 use dunnage_model::party::PartyKind;
 use dunnage_model::units::Nanos;
 use dunnage_model::usage::{Interrupts, WindowUse};
@@ -43,10 +43,11 @@ pub(super) fn judge(
         return Judgement::default();
     };
     let losses = losses(window, interrupts, counts);
+    let trust = trust(interrupts.fidelity);
     let mut judgement = Judgement::default();
     let mut accused = Vec::new();
     for (&victim, loss) in &losses {
-        for case in cases(window, resource, victim, loss) {
+        for case in cases(window, resource, trust, victim, loss) {
             if case.cause != Cause::Itself {
                 accused.extend(case.by_harm().into_iter().map(|(party, _)| party));
             }
@@ -99,8 +100,21 @@ fn losses(
     losses
 }
 
+fn trust(fidelity: Fidelity) -> f64 {
+    match fidelity {
+        Fidelity::Exact => thresholds::TRUST,
+        Fidelity::Sampled(_) => thresholds::TRUST_SAMPLED,
+    }
+}
+
 /// All that is to be said of one victim, one case for each cause.
-fn cases(window: &WindowUse, resource: Resource, victim: usize, loss: &Loss) -> Vec<Accusation> {
+fn cases(
+    window: &WindowUse,
+    resource: Resource,
+    trust: f64,
+    victim: usize,
+    loss: &Loss,
+) -> Vec<Accusation> {
     let seconds = window.length.seconds();
     let got = got(window, victim, loss);
     let case = |cause, culprits: Vec<(usize, f64)>, unexplained: f64| {
@@ -117,7 +131,7 @@ fn cases(window: &WindowUse, resource: Resource, victim: usize, loss: &Loss) -> 
             culprits,
             unexplained,
             got,
-            grounds: Grounds::of(thresholds::TRUST).margin(bar.margin(lost, got, seconds)),
+            grounds: Grounds::of(trust).margin(bar.margin(lost, got, seconds)),
             facts: facts(loss),
         }
     };

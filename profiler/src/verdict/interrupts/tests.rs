@@ -1,12 +1,12 @@
 //! Made-up windows: first those that accuse nobody.
 
-use super::{kernel, network, steal};
+use super::{coverage, kernel, network, steal};
 use crate::tests_support;
-use dunnage_model::observation::InterruptKind;
+use dunnage_model::observation::{Fidelity, InterruptKind};
 use dunnage_model::party::{Party, PartyKind};
 use dunnage_model::units::Nanos;
 use dunnage_model::usage::{Blamed, Handled, Interruption, Interrupts, Stalls, Steal, WindowUse};
-use dunnage_model::verdict::{Cause, Fact, Judgement, Resource};
+use dunnage_model::verdict::{Cause, Coverage, Fact, Judgement, Resource};
 
 const WEB: usize = 0;
 const BATCH: usize = 1;
@@ -108,6 +108,25 @@ fn timers_and_a_little_traffic_accuse_nobody() {
     );
     taken(&mut window, BlockSoftirq, WEB, &[(BATCH, 0.05)]);
     nobody_is_accused(&window);
+}
+
+#[test]
+fn what_was_watched_in_slots_says_so_and_is_less_sure() {
+    let mut window = window();
+    taken(&mut window, NetworkSoftirq, WEB, &[(BATCH, 2.0)]);
+    let exact = network(&window).verdicts.remove(0);
+    assert_eq!(coverage(&window), Coverage::Exact);
+    assert!(!exact.evidence.contains("watched"), "{}", exact.evidence);
+    window.stalls.interrupts.as_mut().unwrap().fidelity = Fidelity::Sampled(0.12);
+    let sampled = network(&window).verdicts.remove(0);
+    assert_eq!(coverage(&window), Coverage::Sampled);
+    let said = &sampled.evidence;
+    assert!(
+        said.ends_with(" (by the 12 % of the time that were watched)"),
+        "{said}"
+    );
+    assert!(sampled.confidence < exact.confidence);
+    assert_eq!(sampled.harm, exact.harm);
 }
 
 #[test]

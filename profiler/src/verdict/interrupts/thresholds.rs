@@ -49,5 +49,9 @@ pub(super) const HIT_NOBODY: f64 = 0.02;
 /// have had time to spare.
 pub(super) const TRUST: f64 = 0.95;
 
+/// Where slots of time were measured and the rest is taken to have been like them: a load of so many events
+/// differs from one slot to the next, and a window of a second has a few.
+pub(super) const TRUST_SAMPLED: f64 = 0.85;
+
 /// Steal is known by CPU, and who lost it by who ran there meanwhile, not at that moment.
 pub(super) const TRUST_STEAL: f64 = 0.9;

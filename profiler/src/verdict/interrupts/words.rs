@@ -6,6 +6,7 @@ use super::thresholds;
 use crate::verdict::accusation::Accusation;
 use crate::verdict::words::{called, duration, handle};
 use dunnage_model::cpuset::CpuSet;
+use dunnage_model::observation::Fidelity;
 use dunnage_model::party::PartyKind;
 use dunnage_model::usage::WindowUse;
 use dunnage_model::verdict::{Cause, Resource};
@@ -37,8 +38,9 @@ pub(super) fn evidence(case: &Accusation, loss: &Loss, window: &WindowUse) -> St
         } else {
             "its own requests"
         };
+        let sampled = sampled(window);
         return format!(
-            "{work} took {lost:.2} s of the CPU time of {victim} in {length}, for {whose}"
+            "{work} took {lost:.2} s of the CPU time of {victim} in {length}, for {whose}{sampled}"
         );
     }
     let all = loss.all;
@@ -55,9 +57,23 @@ pub(super) fn evidence(case: &Accusation, loss: &Loss, window: &WindowUse) -> St
         })
         .collect();
     format!(
-        "{work} took {all:.2} s from {victim} while it ran, in {length}; {}",
-        whose.join(", ")
+        "{work} took {all:.2} s from {victim} while it ran, in {length}; {}{}",
+        whose.join(", "),
+        sampled(window)
     )
+}
+
+/// How much of the window was watched, where that was not all.
+fn sampled(window: &WindowUse) -> String {
+    match window.stalls.interrupts.as_ref().map(|all| all.fidelity) {
+        Some(Fidelity::Sampled(share)) => {
+            format!(
+                " (by the {:.0} % of the time that were watched)",
+                share * 100.0
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 /// What to do about it.
