@@ -30,6 +30,7 @@ pub(super) fn goes_with(window: &WindowUse, party: usize, lost: f64) -> bool {
 mod tests {
     use super::*;
     use crate::tests_support;
+    use dunnage_model::observation::Fidelity;
     use dunnage_model::observation::InterruptKind::NetworkSoftirq;
     use dunnage_model::party::{Party, PartyKind};
     use dunnage_model::units::Nanos;
@@ -57,6 +58,7 @@ mod tests {
         WindowUse {
             stalls: Stalls {
                 interrupts: Some(Interrupts {
+                    fidelity: Fidelity::Exact,
                     taken: vec![taken],
                     handled: vec![handled],
                 }),

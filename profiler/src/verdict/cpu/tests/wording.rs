@@ -147,6 +147,7 @@ fn a_kernel_that_works_for_the_one_that_waits_is_nobody_s_doing() {
             idle: Nanos::ZERO,
         };
         window.stalls.interrupts = Some(Interrupts {
+            fidelity: Fidelity::Exact,
             taken: Vec::new(),
             handled: vec![handled],
         });
