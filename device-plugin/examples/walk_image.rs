@@ -5,35 +5,49 @@
 //! have the name of a library. `/usr/bin/time -v` tells the memory.
 
 use anyhow::{Context, bail};
-use dunnage_device_plugin::check::image::{Interest, Source, open};
+use dunnage_device_plugin::check::image::{Interest, Look, Source, open};
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::Instant;
 
-#[derive(Default)]
 struct Reader {
     all: bool,
     wanted: u64,
     read: u64,
     links: u64,
-    buffer: Vec<u8>,
 }
 
-impl Interest for Reader {
-    fn wants(&mut self, path: &Path, _: u64) -> bool {
+struct Counter {
+    all: bool,
+}
+
+impl Look for Counter {
+    type Found = u64;
+
+    fn wants(&self, path: &Path, _: u64) -> bool {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         self.all || name.contains(".so")
     }
 
-    fn file(&mut self, _: &Path, _: u64, content: &mut dyn Read) -> io::Result<()> {
-        self.wanted += 1;
-        self.buffer.resize(1 << 16, 0);
-        loop {
-            match content.read(&mut self.buffer)? {
-                0 => return Ok(()),
-                count => self.read += count as u64,
-            }
-        }
+    fn file(&self, _: &Path, _: u64, content: &mut dyn Read) -> io::Result<u64> {
+        io::copy(content, &mut io::sink())
+    }
+
+    fn weight(_: &u64) -> usize {
+        0
+    }
+}
+
+impl Interest for Reader {
+    type Look = Counter;
+
+    fn look(&self) -> Counter {
+        Counter { all: self.all }
+    }
+
+    fn file(&mut self, _: &Path, _: u64, found: Option<u64>) {
+        self.wanted += u64::from(found.is_some());
+        self.read += found.unwrap_or(0);
     }
 
     fn link(&mut self, _: &Path, _: &Path) {
@@ -70,7 +84,9 @@ fn main() -> anyhow::Result<()> {
     let opened = start.elapsed();
     let mut reader = Reader {
         all,
-        ..Reader::default()
+        wanted: 0,
+        read: 0,
+        links: 0,
     };
     let walked = image.walk(&mut reader).context("walking")?;
     println!("{:#?}", image.meta());

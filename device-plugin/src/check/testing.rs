@@ -4,7 +4,7 @@
 pub(crate) mod elf;
 
 use super::facts::{Collector, ImageFacts};
-use super::image::{ImageMeta, Interest};
+use super::image::{ImageMeta, Interest, Look};
 use std::path::Path;
 
 /// The facts of an image with these files.
@@ -13,9 +13,8 @@ pub(crate) fn facts(meta: &ImageMeta, files: &[(&str, Vec<u8>)]) -> ImageFacts {
     for (path, content) in files {
         let path = Path::new(path);
         let size = content.len() as u64;
-        if collector.wants(path, size) {
-            collector.file(path, size, &mut &content[..]).unwrap();
-        }
+        let found = collector.look().at(path, size, &mut &content[..]).unwrap();
+        collector.file(path, size, found);
     }
     collector.finish()
 }

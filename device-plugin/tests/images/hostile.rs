@@ -2,7 +2,7 @@
 
 use crate::build::{Item, Made, Packing, archive, file, gzip, header, hex, layer};
 use crate::view::View;
-use dunnage_device_plugin::check::image::{ImageError, Interest, Source, open};
+use dunnage_device_plugin::check::image::{ImageError, Interest, Look, Source, open};
 use serde_json::json;
 use std::fs;
 use std::io::{self, Read};
@@ -95,17 +95,33 @@ fn what_engines_take_differently_is_a_gap() {
     );
 }
 
-/// Wants everything and keeps nothing.
+/// Reads everything and keeps nothing.
 struct NoMatter;
 
-impl Interest for NoMatter {
-    fn wants(&mut self, _: &Path, _: u64) -> bool {
+impl Look for NoMatter {
+    type Found = ();
+
+    fn wants(&self, _: &Path, _: u64) -> bool {
         true
     }
 
-    fn file(&mut self, _: &Path, _: u64, content: &mut dyn Read) -> io::Result<()> {
+    fn file(&self, _: &Path, _: u64, content: &mut dyn Read) -> io::Result<()> {
         io::copy(content, &mut io::sink()).map(drop)
     }
+
+    fn weight((): &()) -> usize {
+        0
+    }
+}
+
+impl Interest for NoMatter {
+    type Look = NoMatter;
+
+    fn look(&self) -> NoMatter {
+        NoMatter
+    }
+
+    fn file(&mut self, _: &Path, _: u64, _: Option<()>) {}
 
     fn link(&mut self, _: &Path, _: &Path) {}
 }

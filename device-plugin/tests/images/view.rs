@@ -1,6 +1,8 @@
 //! What an interest sees of an image.
 
-use dunnage_device_plugin::check::image::{self, ImageError, ImageMeta, Interest, Source, Walked};
+use dunnage_device_plugin::check::image::{
+    self, ImageError, ImageMeta, Interest, Look, Source, Walked,
+};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
@@ -19,19 +21,39 @@ pub(crate) struct View {
     pub(crate) meta: ImageMeta,
 }
 
-impl Interest for View {
-    fn wants(&mut self, path: &Path, _: u64) -> bool {
+/// Reads everything.
+pub(crate) struct Whole;
+
+impl Look for Whole {
+    type Found = Vec<u8>;
+
+    fn wants(&self, path: &Path, _: u64) -> bool {
         assert!(path.is_absolute());
         assert!(!path.components().any(|part| part == Component::ParentDir));
         true
     }
 
-    fn file(&mut self, path: &Path, size: u64, content: &mut dyn Read) -> io::Result<()> {
+    fn file(&self, path: &Path, size: u64, content: &mut dyn Read) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         content.read_to_end(&mut bytes)?;
         assert_eq!(bytes.len() as u64, size, "{}", path.display());
-        self.put(path, Seen::File(bytes));
-        Ok(())
+        Ok(bytes)
+    }
+
+    fn weight(found: &Vec<u8>) -> usize {
+        found.capacity()
+    }
+}
+
+impl Interest for View {
+    type Look = Whole;
+
+    fn look(&self) -> Whole {
+        Whole
+    }
+
+    fn file(&mut self, path: &Path, _: u64, found: Option<Vec<u8>>) {
+        self.put(path, Seen::File(found.unwrap()));
     }
 
     fn link(&mut self, path: &Path, target: &Path) {

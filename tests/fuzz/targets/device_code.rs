@@ -4,7 +4,7 @@
 
 use dunnage_device_plugin::check::facts::Collector;
 use dunnage_device_plugin::check::facts::code::Scanner;
-use dunnage_device_plugin::check::image::{ImageMeta, Interest};
+use dunnage_device_plugin::check::image::{ImageMeta, Interest, Look};
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;
 
@@ -28,9 +28,9 @@ fuzz_target!(|file: &[u8]| {
     };
     let mut collector = Collector::new(&ImageMeta::default());
     let size = content.len() as u64;
-    if collector.wants(Path::new(name), size) {
-        let mut reader = content;
-        let _ = collector.file(Path::new(name), size, &mut reader);
+    let mut reader = content;
+    if let Ok(found) = collector.look().at(Path::new(name), size, &mut reader) {
+        collector.file(Path::new(name), size, found);
     }
     let facts = collector.finish();
     assert!(facts.wants.len() <= 512);

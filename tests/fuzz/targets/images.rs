@@ -6,7 +6,7 @@
 
 #![no_main]
 
-use dunnage_device_plugin::check::image::{Interest, Source, open};
+use dunnage_device_plugin::check::image::{Interest, Look, Source, open};
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
@@ -31,16 +31,37 @@ impl Checker {
     }
 }
 
-impl Interest for Checker {
-    fn wants(&mut self, path: &Path, size: u64) -> bool {
-        self.note(path);
+struct Reader;
+
+impl Look for Reader {
+    type Found = ();
+
+    fn wants(&self, path: &Path, size: u64) -> bool {
+        assert!(path.is_absolute(), "{path:?}");
         size % 3 != 1
     }
 
-    fn file(&mut self, _: &Path, size: u64, content: &mut dyn Read) -> io::Result<()> {
+    fn file(&self, _: &Path, size: u64, content: &mut dyn Read) -> io::Result<()> {
         let read = io::copy(&mut content.take(1 << 20), &mut io::sink())?;
         assert_eq!(read, size.min(1 << 20));
         Ok(())
+    }
+
+    fn weight((): &()) -> usize {
+        0
+    }
+}
+
+impl Interest for Checker {
+    type Look = Reader;
+
+    fn look(&self) -> Reader {
+        Reader
+    }
+
+    fn file(&mut self, path: &Path, size: u64, found: Option<()>) {
+        self.note(path);
+        assert_eq!(found.is_some(), size % 3 != 1);
     }
 
     fn link(&mut self, path: &Path, _: &Path) {

@@ -6,7 +6,7 @@ use super::names::{self, is_of_driver, is_of_interest};
 use super::stream::{self, Seen};
 use super::texts::{self, Text};
 use super::{ImageFacts, Library, Runtime, RuntimeKind, Want};
-use crate::check::image::{ImageMeta, Interest};
+use crate::check::image::{ImageMeta, Interest, Look};
 use crate::check::version::Version;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -299,16 +299,9 @@ impl Collector {
         }
     }
 
-    fn text(&mut self, text: Text, path: &str, content: &mut dyn Read) -> io::Result<()> {
-        let limit = if text == Text::Xclbin {
-            512
-        } else {
-            texts::LIMIT
-        };
-        let mut bytes = Vec::new();
-        content.take(limit).read_to_end(&mut bytes)?;
+    fn text(&mut self, text: Text, path: &str, bytes: &[u8]) {
         if text == Text::Xclbin {
-            match texts::xclbin(&bytes) {
+            match texts::xclbin(bytes) {
                 Some(xclbin) if self.facts.xclbins.len() < MAX_LIST => {
                     self.facts.xclbins.insert(path.to_owned(), xclbin);
                 }
@@ -317,33 +310,75 @@ impl Collector {
                     self.facts.unread.insert(path.to_owned(), why.to_owned());
                 }
             }
-        } else if let Some(runtime) = texts::runtime(text, &bytes, path) {
+        } else if let Some(runtime) = texts::runtime(text, bytes, path) {
             self.facts.runtimes.push(runtime);
         }
-        Ok(())
+    }
+}
+
+/// Looks into programs and libraries, and into the small files that state a version.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Looker;
+
+/// What was found in one file.
+pub struct Found(Inside);
+
+enum Inside {
+    /// The beginning of a text.
+    Text(Text, Vec<u8>),
+    Elf(Box<Seen>),
+    Nothing,
+}
+
+impl Look for Looker {
+    type Found = Found;
+
+    fn wants(&self, path: &Path, size: u64) -> bool {
+        let shown = path.to_string_lossy();
+        texts::of(&shown).is_some() || (size >= 52 && !is_text(&shown))
+    }
+
+    fn file(&self, path: &Path, size: u64, content: &mut dyn Read) -> io::Result<Found> {
+        if let Some(text) = texts::of(&path.to_string_lossy()) {
+            let mut bytes = Vec::new();
+            content.take(text.limit()).read_to_end(&mut bytes)?;
+            return Ok(Found(Inside::Text(text, bytes)));
+        }
+        let seen = stream::read(content, size, &names::is_driver_symbol)?;
+        Ok(Found(match seen {
+            Some(seen) => Inside::Elf(Box::new(seen)),
+            None => Inside::Nothing,
+        }))
+    }
+
+    fn weight(found: &Found) -> usize {
+        match &found.0 {
+            Inside::Text(_, bytes) => bytes.capacity(),
+            Inside::Elf(seen) => seen.weight(),
+            Inside::Nothing => 0,
+        }
     }
 }
 
 impl Interest for Collector {
-    fn wants(&mut self, path: &Path, size: u64) -> bool {
+    type Look = Looker;
+
+    fn look(&self) -> Looker {
+        Looker
+    }
+
+    fn file(&mut self, path: &Path, _: u64, found: Option<Found>) {
         let shown = path.to_string_lossy();
         if let Some(runtime) = texts::of_package(&shown)
             && self.facts.runtimes.len() < MAX_LIST
         {
             self.facts.runtimes.push(runtime);
         }
-        texts::of(&shown).is_some() || (size >= 52 && !is_text(&shown))
-    }
-
-    fn file(&mut self, path: &Path, size: u64, content: &mut dyn Read) -> io::Result<()> {
-        let shown = path.to_string_lossy().into_owned();
-        if let Some(text) = texts::of(&shown) {
-            return self.text(text, &shown, content);
+        match found.map(|found| found.0) {
+            Some(Inside::Text(text, bytes)) => self.text(text, &shown, &bytes),
+            Some(Inside::Elf(seen)) => self.elf(path, &seen),
+            Some(Inside::Nothing) | None => {}
         }
-        if let Some(seen) = stream::read(content, size, &names::is_driver_symbol)? {
-            self.elf(path, &seen);
-        }
-        Ok(())
     }
 
     fn link(&mut self, path: &Path, target: &Path) {

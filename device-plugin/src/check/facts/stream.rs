@@ -4,8 +4,8 @@
 //! Libraries of gigabytes pass through here, so that what is kept is bounded. Linkers put the tables
 //! into the first loaded segment; tools that patch files afterwards add a small segment at the end.
 
-use super::code::{Scanner, Targets};
-use super::elf::{self, DYNAMIC, Dynamic, Head, INTERPRETER, LOAD, Ranges};
+use super::code::{NvidiaTarget, Scanner, Targets};
+use super::elf::{self, DYNAMIC, Dynamic, Head, INTERPRETER, LOAD, Ranges, Segment};
 use std::borrow::Cow;
 use std::io::{self, Read};
 
@@ -29,6 +29,33 @@ pub(crate) struct Seen {
     /// It begins like an ELF file and cannot be read as one, or ends too early.
     pub(crate) broken: bool,
 }
+
+impl Seen {
+    /// The memory that it holds, in bytes and about.
+    pub(crate) fn weight(&self) -> usize {
+        let segments = self.head.as_ref().map_or(0, |head| head.segments.len());
+        let dynamic = &self.dynamic;
+        let names = [
+            &dynamic.needed,
+            &dynamic.defines,
+            &dynamic.undefined,
+            &dynamic.exported,
+        ];
+        let names = names.into_iter().flatten().map(String::len);
+        let wants = dynamic.wants.iter().map(|(of, name)| of.len() + name.len());
+        let amd = self.targets.amd.iter().map(String::len);
+        let nvidia = self.targets.nvidia.len() * size_of::<NvidiaTarget>();
+        let texts: usize = names
+            .chain(wants)
+            .chain(amd)
+            .map(|text| text + STRING)
+            .sum();
+        size_of::<Seen>() + segments * size_of::<Segment>() + nvidia + texts
+    }
+}
+
+/// What a text takes beside its bytes.
+const STRING: usize = 2 * size_of::<String>();
 
 /// Reads a file of `size` bytes to its end; `None` where it is no ELF file, of which only the first
 /// bytes are then read.

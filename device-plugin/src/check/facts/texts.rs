@@ -3,9 +3,6 @@
 use super::{Runtime, RuntimeKind, Xclbin};
 use crate::check::version::Version;
 
-/// The most that is read of such a file.
-pub(super) const LIMIT: u64 = 64 << 10;
-
 /// What a small file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Text {
@@ -17,6 +14,16 @@ pub(super) enum Text {
     Rocm,
     /// A program for a Xilinx gate array.
     Xclbin,
+}
+
+impl Text {
+    /// The most that is read of such a file, in bytes.
+    pub(super) fn limit(self) -> u64 {
+        match self {
+            Text::Xclbin => 512,
+            Text::CudaJson | Text::CudaPlain | Text::Rocm => 64 << 10,
+        }
+    }
 }
 
 /// What a path is by its name.

@@ -3,19 +3,19 @@
 //! The rules: OCI image specification, layer.md, "Whiteouts" and "Applying Changesets". A whiteout
 //! hides lower layers and never its own. Where engines differ from each other a gap says so.
 
+use super::apart::Apart;
 use super::budget::Budget;
 use super::bytes::drain;
 use super::error::ImageError;
 use super::limits::{GAPS, NAMES, ORPHANS};
 use super::names::{Full, How, Names, Seen};
-use super::path::{Clean, clean, split};
-use super::tar::{Entries, Entry, Kind, Skim};
-use super::{Interest, Walked};
+use super::path::{Clean, as_path, clean, split};
+use super::tar::{Entries, Kind, Skim};
+use super::{FoundBy, Interest, Look, Walked};
 use dunnage_model::gap::Gap;
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::io;
+use std::sync::Arc;
 
 const WHITEOUT: &[u8] = b".wh.";
 /// Left by AUFS, and of no meaning but for the next one.
@@ -36,10 +36,28 @@ pub(super) enum Pass {
 /// Hard links to files whose own name an upper layer hides: target, and the names that are left.
 type Orphans = HashMap<Vec<u8>, Vec<Vec<u8>>>;
 
+/// What an entry is, beside its name.
+#[derive(Clone, Copy)]
+struct What<'a> {
+    kind: Kind,
+    /// In bytes, holes included.
+    size: u64,
+    link: &'a [u8],
+}
+
+/// Where the content of an entry comes from.
+enum Content<'a, I: Interest, S> {
+    /// It streams by.
+    Streams(&'a mut Entries<S>),
+    /// It was looked into before.
+    Seen(Option<FoundBy<I>>),
+}
+
 /// The image as it is put together.
-pub(super) struct Merge<'a> {
+pub(super) struct Merge<'a, I: Interest> {
     names: Names,
-    interest: &'a mut dyn Interest,
+    interest: &'a mut I,
+    look: Arc<I::Look>,
     budget: Budget,
     walked: Walked,
     untold: u64,
@@ -47,10 +65,11 @@ pub(super) struct Merge<'a> {
     orphan_count: usize,
 }
 
-impl<'a> Merge<'a> {
-    pub(super) fn new(interest: &'a mut dyn Interest, budget: Budget) -> Merge<'a> {
+impl<'a, I: Interest> Merge<'a, I> {
+    pub(super) fn new(interest: &'a mut I, budget: Budget) -> Merge<'a, I> {
         Merge {
             names: Names::new(),
+            look: Arc::new(interest.look()),
             interest,
             budget,
             walked: Walked::default(),
@@ -73,20 +92,45 @@ impl<'a> Merge<'a> {
         let mut entries = Entries::new(tar, self.budget.clone());
         let reading = |error| ImageError::reading(what, error);
         while let Some(entry) = entries.next_entry().map_err(reading)? {
-            let cleaned = clean(&entry.path);
-            if cleaned.climbed {
-                self.gap(
-                    &cleaned.path,
-                    "its name leads out of the image; Docker refuses that",
-                );
-            }
-            self.entry(&mut entries, &entry, &cleaned, number, pass)
+            let about = What {
+                kind: entry.kind,
+                size: entry.size,
+                link: &entry.link,
+            };
+            let content = Content::Streams(&mut entries);
+            self.entry(content, about, &clean(&entry.path), (number, pass))
                 .map_err(|fault| fault.within(what))?;
         }
         if to_end {
             drain(&mut entries.into_source()).map_err(reading)?;
         }
         Ok(())
+    }
+
+    /// Takes one layer that is read by a thread of its own: all of it together, to its end.
+    pub(super) fn apart(
+        &mut self,
+        mut layer: Apart<FoundBy<I>>,
+        number: u16,
+        what: &str,
+    ) -> Result<(), ImageError> {
+        let reading = |error| ImageError::reading(what, error);
+        while let Some(passed) = layer.next_entry().map_err(reading)? {
+            let about = What {
+                kind: passed.kind,
+                size: passed.size,
+                link: &passed.link,
+            };
+            let content: Content<'_, I, &[u8]> = Content::Seen(passed.found);
+            self.entry(content, about, &passed.path, (number, Pass::Together))
+                .map_err(|fault| fault.within(what))?;
+        }
+        Ok(())
+    }
+
+    /// What looks into files.
+    pub(super) fn look(&self) -> &Arc<I::Look> {
+        &self.look
     }
 
     /// Whether a layer must be read once more, by [`Merge::orphans`].
@@ -114,8 +158,8 @@ impl<'a> Merge<'a> {
             let Some((first, others)) = names.split_first() else {
                 continue;
             };
-            self.file(&mut entries, first, entry.size)
-                .map_err(reading)?;
+            let content = Content::Streams(&mut entries);
+            self.file(content, first, entry.size).map_err(reading)?;
             for other in others {
                 self.interest.link(as_path(other), as_path(first));
             }
@@ -139,15 +183,20 @@ impl<'a> Merge<'a> {
 
     fn entry(
         &mut self,
-        entries: &mut Entries<impl Skim>,
-        entry: &Entry,
+        content: Content<'_, I, impl Skim>,
+        about: What<'_>,
         cleaned: &Clean,
-        number: u16,
-        pass: Pass,
+        (number, pass): (u16, Pass),
     ) -> Result<(), Fault> {
+        if cleaned.climbed {
+            self.gap(
+                &cleaned.path,
+                "its name leads out of the image; Docker refuses that",
+            );
+        }
         let path = &cleaned.path;
         let Some((directory, name)) = split(path) else {
-            if entry.kind != Kind::Directory {
+            if about.kind != Kind::Directory {
                 self.gap(path, "an entry that would replace the root; it is left out");
             }
             return Ok(());
@@ -156,7 +205,7 @@ impl<'a> Merge<'a> {
             return self.whiteout(directory, name, number, pass);
         }
         if pass != Pass::Contents {
-            let how = match entry.kind {
+            let how = match about.kind {
                 Kind::Directory => How::Directory,
                 _ => How::Other,
             };
@@ -167,8 +216,8 @@ impl<'a> Merge<'a> {
                 );
             }
         }
-        if pass != Pass::Names && entry.kind != Kind::Directory {
-            self.show(entries, entry, path, number)?;
+        if pass != Pass::Names && about.kind != Kind::Directory {
+            self.show(content, about, path, number)?;
         }
         Ok(())
     }
@@ -176,12 +225,12 @@ impl<'a> Merge<'a> {
     /// Tells the interest of an entry, where the image has it.
     fn show(
         &mut self,
-        entries: &mut Entries<impl Skim>,
-        entry: &Entry,
+        content: Content<'_, I, impl Skim>,
+        about: What<'_>,
         path: &[u8],
         number: u16,
     ) -> Result<(), Fault> {
-        match (self.names.look(path, number), entry.kind) {
+        match (self.names.look(path, number), about.kind) {
             (Seen::Hidden, _) | (Seen::LinkBelowFiles, Kind::File | Kind::HardLink) => {}
             (seen, Kind::Symlink) => {
                 if seen == Seen::LinkBelowFiles {
@@ -191,10 +240,10 @@ impl<'a> Merge<'a> {
                          others put a directory in its place",
                     );
                 }
-                self.interest.link(as_path(path), as_path(&entry.link));
+                self.interest.link(as_path(path), as_path(about.link));
             }
-            (_, Kind::File) => self.file(entries, path, entry.size).map_err(Fault::Read)?,
-            (_, Kind::HardLink) => self.hard_link(entry, path, number),
+            (_, Kind::File) => self.file(content, path, about.size).map_err(Fault::Read)?,
+            (_, Kind::HardLink) => self.hard_link(about.link, path, number),
             (_, Kind::Other(b'3' | b'4' | b'6') | Kind::Directory) => {}
             (_, Kind::Other(flag)) => {
                 let why = format!("an entry of the unknown type {:?}", char::from(flag));
@@ -206,20 +255,23 @@ impl<'a> Merge<'a> {
 
     fn file(
         &mut self,
-        entries: &mut Entries<impl Skim>,
+        content: Content<'_, I, impl Skim>,
         path: &[u8],
         size: u64,
-    ) -> std::io::Result<()> {
+    ) -> io::Result<()> {
         self.walked.files += 1;
         self.walked.bytes = self.walked.bytes.saturating_add(size);
-        if self.interest.wants(as_path(path), size) {
-            self.interest.file(as_path(path), size, entries)?;
-        }
+        let path = as_path(path);
+        let found = match content {
+            Content::Streams(entries) => self.look.at(path, size, entries)?,
+            Content::Seen(found) => found,
+        };
+        self.interest.file(path, size, found);
         Ok(())
     }
 
-    fn hard_link(&mut self, entry: &Entry, path: &[u8], number: u16) {
-        let target = clean(&entry.link).path;
+    fn hard_link(&mut self, link: &[u8], path: &[u8], number: u16) {
+        let target = clean(link).path;
         if target == path {
             self.gap(path, "a hard link to itself");
         } else if self.names.look(&target, number) == Seen::Visible {
@@ -279,10 +331,6 @@ impl<'a> Merge<'a> {
     }
 }
 
-fn as_path(path: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(path))
-}
-
 /// Whether a part of the path is a whiteout's name.
 fn has_whiteout(directory: &[u8]) -> bool {
     directory
@@ -292,7 +340,7 @@ fn has_whiteout(directory: &[u8]) -> bool {
 
 /// Why a layer is not read on.
 enum Fault {
-    Read(std::io::Error),
+    Read(io::Error),
     Full,
 }
 

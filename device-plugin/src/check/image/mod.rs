@@ -5,6 +5,7 @@
 //! through one [`Interest`]. Layers are merged while they stream by: nothing is unpacked to a disk,
 //! and no layer is held. What is taken from an image at most stands in [`limits`].
 
+mod apart;
 mod archive;
 mod budget;
 mod bytes;
@@ -30,6 +31,7 @@ pub use budget::Budget;
 pub use error::ImageError;
 pub use stamp::Stamp;
 
+use apart::Apart;
 use archive::{Archive, Found};
 use bytes::{Buffered, Packing, Section, open_tar};
 use dunnage_host::open_regular;
@@ -40,9 +42,10 @@ use layers::{Merge, Pass};
 use platform::Wanted;
 use resolve::{Blob, Resolved, Store};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use stream::{Origin, Streamed};
 
 /// Where an image lies.
@@ -101,25 +104,60 @@ pub struct ImageMeta {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Somebody who looks at the files of an image.
+/// Looks into the files of an image, several at the same time, and knows nothing but the one file.
+pub trait Look: Send + Sync + 'static {
+    /// What was found in one file.
+    type Found: Send + 'static;
+
+    /// Whether the content of a regular file is wanted; `size` in bytes, holes included. The path is
+    /// as [`Interest`] says. Also asked of files that an upper layer turns out to hide.
+    fn wants(&self, path: &Path, size: u64) -> bool;
+
+    /// Reads the content of a file that was wanted: `size` bytes, as far as it is of use.
+    ///
+    /// # Errors
+    /// Whatever `content` says must be passed on: it ends the walk, with what was wrong.
+    fn file(&self, path: &Path, size: u64, content: &mut dyn Read) -> io::Result<Self::Found>;
+
+    /// The memory that is held by what was found, in bytes and about.
+    fn weight(found: &Self::Found) -> usize;
+
+    /// What was found, where it was wanted.
+    ///
+    /// # Errors
+    /// As [`Look::file`].
+    fn at(
+        &self,
+        path: &Path,
+        size: u64,
+        content: &mut dyn Read,
+    ) -> io::Result<Option<Self::Found>> {
+        let wanted = self.wants(path, size);
+        wanted.then(|| self.file(path, size, content)).transpose()
+    }
+}
+
+/// What the look of an interest finds.
+pub type FoundBy<I> = <<I as Interest>::Look as Look>::Found;
+
+/// Somebody who is told of the files of an image.
 ///
 /// Called once for each path that is there in the merged file system, in no promised order. Paths are
 /// absolute in the image and cleaned, as bytes; components are not resolved through links: `/lib/x`
 /// may be told where `/lib` is a link to `usr/lib`.
 pub trait Interest {
-    /// Whether the content of this regular file is wanted; `size` in bytes, holes included. Called
-    /// once for every regular file.
-    fn wants(&mut self, path: &Path, size: u64) -> bool;
+    /// What looks into the files.
+    type Look: Look;
 
-    /// The content of a file that was wanted: `size` bytes, to be read as far as it is of use.
-    ///
-    /// # Errors
-    /// Whatever `content` says must be passed on: it ends the walk, with what was wrong.
-    fn file(&mut self, path: &Path, size: u64, content: &mut dyn Read) -> io::Result<()>;
+    /// What looks into the files.
+    fn look(&self) -> Self::Look;
+
+    /// A regular file, and what was found where its content was wanted.
+    fn file(&mut self, path: &Path, size: u64, found: Option<FoundBy<Self>>);
 
     /// A symbolic link, with its target as it is written there (relative, absolute, of any form); or
     /// a further name of a file of an archive (a hard link), with the absolute path of that file,
-    /// which [`Interest::wants`] was or will be asked of. Its content is not shown again.
+    /// which [`Interest::file`] was or will be told of. Its content is not shown again.
     fn link(&mut self, path: &Path, target: &Path);
 }
 
@@ -257,7 +295,7 @@ impl Image {
     ///
     /// # Errors
     /// [`ImageError`], with the layer and what is wrong in it.
-    pub fn walk(&self, interest: &mut dyn Interest) -> Result<Walked, ImageError> {
+    pub fn walk<I: Interest>(&self, interest: &mut I) -> Result<Walked, ImageError> {
         let budget = Budget::default();
         let name = &self.meta.reference;
         if let Body::Folder(path) = &self.body {
@@ -266,9 +304,7 @@ impl Image {
         let mut merge = Merge::new(interest, budget.clone());
         match &self.body {
             Body::Layers(store, layers) => {
-                for (number, blob) in (0..).zip(layers.iter().rev()) {
-                    read_layer(&mut merge, store.as_ref(), blob, number, &budget)?;
-                }
+                read_layers(&mut merge, store.as_ref(), layers, &budget)?;
             }
             Body::Streamed(streamed) => streamed.walk(&mut merge, &budget)?,
             Body::Flat(section) => {
@@ -284,29 +320,85 @@ impl Image {
     }
 }
 
-/// Reads one layer, and once more where a hard link is all that is left of a file.
-fn read_layer(
-    merge: &mut Merge<'_>,
+/// A layer whose turn has not come.
+enum Next<F> {
+    /// Its tar is sought in when its turn comes.
+    Plain(Section),
+    /// It is being read.
+    Apart(Section, Apart<F>),
+}
+
+/// Reads all layers, the uppermost first; of compressed ones the next is read meanwhile.
+fn read_layers<I: Interest>(
+    merge: &mut Merge<'_, I>,
     store: &dyn Store,
+    layers: &[Blob],
+    budget: &Budget,
+) -> Result<(), ImageError> {
+    let mut next = VecDeque::new();
+    let mut unopened = layers.iter().rev();
+    for (number, blob) in (0..).zip(layers.iter().rev()) {
+        while next.len() < apart::AT_ONCE
+            && let Some(blob) = unopened.next()
+        {
+            next.push_back(open_layer(store, blob, merge.look(), budget));
+        }
+        // What is wrong with the next one is told when this one is done.
+        if let Some(layer) = next.pop_front() {
+            read_layer(merge, layer?, blob, number, budget)?;
+        }
+    }
+    Ok(())
+}
+
+fn open_layer<L: Look>(
+    store: &dyn Store,
+    blob: &Blob,
+    look: &Arc<L>,
+    budget: &Budget,
+) -> Result<Next<L::Found>, ImageError> {
+    let reading = |error| ImageError::reading(&blob.name(), error);
+    let section = store.section(blob)?;
+    let packed = Packing::of(&section.beginning().map_err(reading)?).map_err(reading)?;
+    if packed == Packing::None {
+        return Ok(Next::Plain(section));
+    }
+    let tar = open_tar(section.clone(), blob.digest(), budget).map_err(reading)?;
+    let apart = Apart::start(tar, look, budget).map_err(reading)?;
+    Ok(Next::Apart(section, apart))
+}
+
+/// Reads one layer, and once more where a hard link is all that is left of a file.
+fn read_layer<I: Interest>(
+    merge: &mut Merge<'_, I>,
+    layer: Next<FoundBy<I>>,
     blob: &Blob,
     number: u16,
     budget: &Budget,
 ) -> Result<(), ImageError> {
     let name = blob.name();
-    let reading = |error| ImageError::reading(&name, error);
-    let section = store.section(blob)?;
-    let packed = Packing::of(&section.beginning().map_err(reading)?).map_err(reading)?;
-    let open = || open_tar(section.clone(), blob.digest(), budget).map_err(reading);
-    let to_end = packed != Packing::None;
-    merge.layer(open()?, number, Pass::Together, &name, to_end)?;
+    let open = |section: &Section| {
+        open_tar(section.clone(), blob.digest(), budget)
+            .map_err(|error| ImageError::reading(&name, error))
+    };
+    let section = match layer {
+        Next::Plain(section) => {
+            merge.layer(open(&section)?, number, Pass::Together, &name, false)?;
+            section
+        }
+        Next::Apart(section, apart) => {
+            merge.apart(apart, number, &name)?;
+            section
+        }
+    };
     if merge.has_orphans(number) {
-        merge.orphans(open()?, number, &name)?;
+        merge.orphans(open(&section)?, number, &name)?;
     }
     Ok(())
 }
 
 fn read_flat<T: tar::Skim>(
-    merge: &mut Merge<'_>,
+    merge: &mut Merge<'_, impl Interest>,
     name: &str,
     open: impl Fn() -> Result<T, ImageError>,
 ) -> Result<(), ImageError> {

@@ -1,5 +1,9 @@
 //! Paths inside an image: absolute, without `.` and `..`, as bytes.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 /// A cleaned path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Clean {
@@ -30,6 +34,11 @@ pub(super) fn clean(raw: &[u8]) -> Clean {
         path.push(b'/');
     }
     Clean { path, climbed }
+}
+
+/// The same bytes as a path.
+pub(super) fn as_path(path: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(path))
 }
 
 /// The directory and the name of a cleaned path; None for the root.

@@ -5,7 +5,7 @@
 
 use super::error::ImageError;
 use super::limits::{FOLDER_DEPTH, GAPS, NAMES};
-use super::{Interest, Walked};
+use super::{Interest, Look, Walked};
 use dunnage_model::gap::Gap;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
@@ -32,8 +32,9 @@ const KERNEL: [FsType; 7] = [
     SECURITYFS_MAGIC,
 ];
 
-struct Walk<'a> {
-    interest: &'a mut dyn Interest,
+struct Walk<'a, I: Interest> {
+    look: I::Look,
+    interest: &'a mut I,
     walked: Walked,
     names: usize,
     untold: u64,
@@ -49,9 +50,10 @@ pub(super) fn open(path: &Path) -> Result<OwnedFd, ImageError> {
 }
 
 /// Shows all files of the folder to `interest`.
-pub(super) fn walk(path: &Path, interest: &mut dyn Interest) -> Result<Walked, ImageError> {
+pub(super) fn walk<I: Interest>(path: &Path, interest: &mut I) -> Result<Walked, ImageError> {
     let root = open(path)?;
     let mut walk = Walk {
+        look: interest.look(),
         interest,
         walked: Walked::default(),
         names: 0,
@@ -81,7 +83,7 @@ fn descend(root: &OwnedFd, folder: &Path) -> nix::Result<OwnedFd> {
     Ok(here)
 }
 
-impl Walk<'_> {
+impl<I: Interest> Walk<'_, I> {
     fn folder(
         &mut self,
         opened: &OwnedFd,
@@ -149,18 +151,20 @@ impl Walk<'_> {
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         self.walked.files += 1;
         self.walked.bytes = self.walked.bytes.saturating_add(size);
-        if !self.interest.wants(&path, size) {
+        if !self.look.wants(&path, size) {
+            self.interest.file(&path, size, None);
             return Ok(());
         }
         match regular(folder, name) {
             // A file that grows is not followed.
-            Ok(file) => (self.interest.file(&path, size, &mut file.take(size)))
-                .map_err(|error| ImageError::reading(&path.display().to_string(), error)),
-            Err(errno) => {
-                self.gap(below, &format!("cannot be opened: {}", errno.desc()));
-                Ok(())
+            Ok(file) => {
+                let found = (self.look.file(&path, size, &mut file.take(size)))
+                    .map_err(|error| ImageError::reading(&path.display().to_string(), error))?;
+                self.interest.file(&path, size, Some(found));
             }
+            Err(errno) => self.gap(below, &format!("cannot be opened: {}", errno.desc())),
         }
+        Ok(())
     }
 
     fn gap(&mut self, below: &Path, why: &str) {

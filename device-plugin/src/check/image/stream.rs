@@ -3,6 +3,7 @@
 //! Their layers come in any order and the manifest often last, so they are read several times: for
 //! the documents, for the names of all layers, and for the contents. Nothing is put on a disk.
 
+use super::Interest;
 use super::archive::Archive;
 use super::budget::Budget;
 use super::bytes::{ByReading, Headed, Packing, Section, Tar, Verified, stream_tar, unpacked};
@@ -70,7 +71,11 @@ impl Streamed {
     }
 
     /// Shows all layers to `merge`.
-    pub(super) fn walk(&self, merge: &mut Merge<'_>, budget: &Budget) -> Result<(), ImageError> {
+    pub(super) fn walk(
+        &self,
+        merge: &mut Merge<'_, impl Interest>,
+        budget: &Budget,
+    ) -> Result<(), ImageError> {
         if self.layers.len() == 1 {
             self.pass(merge, budget, Some(Pass::Together))?;
         } else {
@@ -90,7 +95,7 @@ impl Streamed {
     /// Reads the stream once; without a pass it is for hard links whose file is hidden.
     fn pass(
         &self,
-        merge: &mut Merge<'_>,
+        merge: &mut Merge<'_, impl Interest>,
         budget: &Budget,
         pass: Option<Pass>,
     ) -> Result<(), ImageError> {
@@ -118,7 +123,7 @@ impl Streamed {
 
     fn layer(
         &self,
-        merge: &mut Merge<'_>,
+        merge: &mut Merge<'_, impl Interest>,
         head: Headed<&mut Entries<Tar>>,
         number: u16,
         digest: Option<&Digest>,
@@ -137,7 +142,7 @@ impl Streamed {
 }
 
 fn read(
-    merge: &mut Merge<'_>,
+    merge: &mut Merge<'_, impl Interest>,
     tar: impl Skim,
     number: u16,
     pass: Option<Pass>,

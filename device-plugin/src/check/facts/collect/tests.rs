@@ -64,9 +64,9 @@ fn a_program_is_found_through_links_of_folders_and_files() {
     collector.link(Path::new("/usr/bin/tool"), Path::new("../../opt/./tool"));
     let bytes = program.bytes();
     let size = bytes.len() as u64;
-    collector
-        .file(Path::new("/opt/tool"), size, &mut &bytes[..])
-        .unwrap();
+    let path = Path::new("/opt/tool");
+    let found = collector.look().at(path, size, &mut &bytes[..]).unwrap();
+    collector.file(path, size, found);
     let found = collector.finish();
     assert_eq!(found.program_machine, Some(183));
 }
