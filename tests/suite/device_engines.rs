@@ -280,7 +280,7 @@ fn devices_on_pure_v2_in_a_virtual_machine() -> Result<()> {
         quoted(&std::env::current_exe()?),
         IN_THE_GUEST.join(" ")
     );
-    let guest = guest::run(&command, Duration::from_secs(600))?;
+    let guest = guest::run(&command, Duration::from_secs(900))?;
     let output = guest.file("suite.output")?;
     let expected = format!("{} passed; 0 failed", IN_THE_GUEST.len());
     ensure!(
