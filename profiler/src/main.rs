@@ -7,6 +7,7 @@ mod commands;
 
 use clap::Parser;
 use dunnage_device_plugin::commands::{is_broken_pipe, told};
+use dunnage_profiler::sys;
 use std::process::ExitCode;
 
 /// The process-wide answer to "it could not".
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     if let Some(code) = dunnage_inventory::families::nvidia::serve_nvml_probe_if_asked() {
         return code;
     }
+    sys::share_heap();
     let cli = cli::Cli::parse();
     commands::diagnostics::start(&cli);
     match commands::run(&cli) {

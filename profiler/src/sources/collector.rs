@@ -1,13 +1,13 @@
 //! Takes one window after another from all sources.
 
 use super::cgroup::{CgroupError, CgroupReader, Controller, IO_LOST, Want};
-use super::lifecycle::{Lifecycle, Registry, V1Hierarchy};
+use super::lifecycle::{self, Lifecycle, Registry, V1Hierarchy};
 use super::machine::MachineReader;
 use super::parallel::{Job, in_parallel};
 use super::process::RootProcesses;
 use super::resources::{Context, Opening, Resources};
-use super::sched::{Budget, Names, Probe, SchedOptions};
-use super::sockets::Sockets;
+use super::sched::{self, Budget, Names, Probe, SchedOptions};
+use super::sockets::{self, Sockets};
 use crate::causes::chain;
 use crate::clock;
 use crate::host::{self, HostRoot};
@@ -117,7 +117,7 @@ impl Collector {
     }
 
     fn load(&mut self, root: &HostRoot, options: &CollectorOptions, v1_cpu: bool) {
-        let sched = SchedOptions {
+        let scheduling = SchedOptions {
             cpus: possible_cpus(root).unwrap_or(self.host.cpus),
             v1_cpu,
             v2_absent: self.cgroups.layout() == CgroupLayout::V1,
@@ -138,9 +138,9 @@ impl Collector {
             root,
             mounts: self.cgroups.mounts(),
             btf: &btf,
-            cpus: sched.cpus,
+            cpus: scheduling.cpus,
             v1_cpu: u32::from(v1_cpu),
-            v2_absent: u32::from(sched.v2_absent),
+            v2_absent: u32::from(scheduling.v2_absent),
         };
         let (mut probe, mut lifecycle, mut sockets) = (None, None, None);
         let mut opening = match (options.resources, options.want.io) {
@@ -150,13 +150,17 @@ impl Collector {
         };
         let unified = self.cgroups.mounts().of(Controller::Unified);
         let mut jobs: Vec<Job<'_>> = vec![
-            Box::new(|| probe = Some(Probe::load(&sched, &btf))),
-            Box::new(|| lifecycle = Some(Lifecycle::load(&btf))),
+            Job::new(sched::OBJECT, || {
+                probe = Some(Probe::load(&scheduling, &btf))
+            }),
+            Job::new(lifecycle::OBJECT, || {
+                lifecycle = Some(Lifecycle::load(&btf))
+            }),
         ];
         jobs.extend(opening.jobs(&context));
         if let Some(unified) = unified.filter(|_| options.want.network) {
-            jobs.push(Box::new(|| {
-                sockets = Some(Sockets::load(&unified.dir, &btf))
+            jobs.push(Job::new(sockets::OBJECT, || {
+                sockets = Some(Sockets::load(&unified.dir, &btf));
             }));
         }
         in_parallel(jobs);

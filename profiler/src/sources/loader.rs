@@ -1,6 +1,5 @@
 //! Loaders of eBPF objects, which fit each to the types of the running kernel.
 
-use crate::sys;
 use aya::{Btf, EbpfLoader};
 use std::sync::{Mutex, PoisonError};
 
@@ -12,6 +11,5 @@ pub(super) fn loader(btf: &Btf) -> EbpfLoader<'_> {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut loader = EbpfLoader::new();
     loader.btf(Some(btf));
-    sys::trim();
     loader
 }

@@ -1,6 +1,7 @@
 //! Several jobs at once, on a few threads: the kernel takes long to check each program, and checks
 //! those of different threads side by side.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
@@ -10,17 +11,32 @@ use std::thread;
 /// and take CPUs from the host's load.
 const MOST_THREADS: usize = 4;
 
-/// Something to be done once. It leaves its result where its maker looks for it.
-pub(super) type Job<'a> = Box<dyn FnOnce() + Send + 'a>;
+/// The opening of one source. It leaves its result where its maker looks for it.
+pub(super) struct Job<'a> {
+    size: usize,
+    open: Box<dyn FnOnce() + Send + 'a>,
+}
 
-/// Does all of `jobs`, begun in their order. Where no thread can be started, the calling one does them.
-pub(super) fn in_parallel(jobs: Vec<Job<'_>>) {
+impl<'a> Job<'a> {
+    /// A job that loads `object`.
+    pub(super) fn new(object: &[u8], open: impl FnOnce() + Send + 'a) -> Job<'a> {
+        Job {
+            size: object.len(),
+            open: Box::new(open),
+        }
+    }
+}
+
+/// Does all of `jobs`. Where no thread can be started, the calling one does them.
+pub(super) fn in_parallel(mut jobs: Vec<Job<'_>>) {
+    // Large objects take longest, so they come first: none is left for one thread to end with.
+    jobs.sort_by_key(|job| Reverse(job.size));
     let cpus = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = cpus.min(MOST_THREADS).min(jobs.len());
     let queue = Mutex::new(VecDeque::from(jobs));
     let work = || {
         while let Some(job) = next(&queue) {
-            job();
+            (job.open)();
         }
     };
     thread::scope(|scope| {
@@ -46,7 +62,8 @@ mod tests {
         for number in [0, 1, 2, MOST_THREADS, 100] {
             let mut results = vec![0; number];
             let jobs = results.iter_mut().enumerate();
-            let jobs = jobs.map(|(at, result)| -> Job<'_> { Box::new(move || *result += at + 1) });
+            let jobs =
+                jobs.map(|(at, result)| Job::new(&vec![0; at % 7], move || *result += at + 1));
             in_parallel(jobs.collect());
             assert_eq!(results, (1..=number).collect::<Vec<_>>());
         }

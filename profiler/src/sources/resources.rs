@@ -66,37 +66,47 @@ pub(super) struct Entry {
     pub(super) what: &'static str,
     /// What takes its place then.
     pub(super) instead: &'static str,
+    /// Its programs.
+    pub(super) object: &'static &'static [u8],
     pub(super) open: fn(&Context<'_>) -> Opened,
 }
 
 /// Tells what parties used too, and not only what they lost.
 const BLOCK_DEVICES: &str = "waits for block devices, and whose bytes those are";
 
+/// The kernel counts by itself.
+static NO_OBJECT: &[u8] = &[];
+
 /// Every source.
-pub(super) const SOURCES: &[Entry] = &[
+pub(super) static SOURCES: &[Entry] = &[
     Entry {
         what: "exact blame for memory",
         instead: "who grew and who stalled comes from cgroup files and pressure, so shares are estimates",
+        object: &super::memory::OBJECT,
         open: super::memory::open,
     },
     Entry {
         what: BLOCK_DEVICES,
         instead: "bytes come from blkio or io.stat, and nobody is accused for a disk",
+        object: &super::disk::OBJECT,
         open: |context| Ok(Box::new(Disk::open(context)?)),
     },
     Entry {
         what: "queues of network devices",
         instead: "bytes and drops come from the counters of interfaces, and nobody is accused for a link",
+        object: &super::link::OBJECT,
         open: |context| Ok(Box::new(Link::open(context)?)),
     },
     Entry {
         what: "time taken by interrupts and softirqs",
         instead: "/proc/stat has the machine's own sum, and no packet's owner is accused",
+        object: &super::interrupts::OBJECT,
         open: |context| Ok(Box::new(Interrupts::open(context)?)),
     },
     Entry {
         what: "hardware counters",
         instead: "nothing: nobody is accused for a cache or the memory's bandwidth",
+        object: &NO_OBJECT,
         open: |context| Ok(Box::new(Counters::open(context))),
     },
 ];
@@ -123,9 +133,9 @@ impl Opening {
         &'a mut self,
         context: &'a Context<'_>,
     ) -> impl Iterator<Item = Job<'a>> {
-        self.0.iter_mut().map(|(entry, opened)| -> Job<'a> {
-            Box::new(|| *opened = Some((entry.open)(context)))
-        })
+        self.0
+            .iter_mut()
+            .map(|(entry, opened)| Job::new(entry.object, || *opened = Some((entry.open)(context))))
     }
 }
 

@@ -3,5 +3,5 @@
 mod heap;
 mod mapped_array;
 
-pub use heap::trim;
+pub use heap::{share_heap, trim};
 pub use mapped_array::{MapError, MappedArray};

@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The compiled program; `build-ebpf.sh` makes it, a test compares it.
-static OBJECT: &[u8] = aya::include_bytes_aligned!("memory.bpf.o");
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("memory.bpf.o");
 
 /// `counts` of the C file.
 const COUNT_RECLAIMS: usize = 0;
