@@ -51,7 +51,7 @@ pub struct Entry {
 }
 
 /// What was read of an image: never an answer, because the host may change.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
     /// What is said of it.
     pub meta: ImageMeta,
@@ -64,8 +64,9 @@ struct Reading {
     format: u32,
     version: String,
     key: String,
-    #[serde(flatten)]
-    kept: Kept,
+    // Not flattened: serde would read keys of maps that are numbers as texts.
+    meta: ImageMeta,
+    facts: ImageFacts,
 }
 
 #[derive(Serialize)]
@@ -111,7 +112,10 @@ impl Entry {
         let reading: Reading = serde_json::from_slice(&bytes).ok()?;
         let same =
             reading.format == FORMAT && reading.version == VERSION && reading.key == self.key;
-        same.then_some(reading.kept)
+        same.then_some(Kept {
+            meta: reading.meta,
+            facts: reading.facts,
+        })
     }
 
     /// Keeps what was read, whole or not at all. What fails is left: the next check reads the image

@@ -34,6 +34,7 @@ impl Entry {
 fn some_facts() -> ImageFacts {
     ImageFacts {
         architecture: Some("amd64".to_owned()),
+        machines: [(62, "/bin/x".to_owned())].into(),
         ..ImageFacts::default()
     }
 }
