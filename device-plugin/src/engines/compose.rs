@@ -62,8 +62,9 @@ fn list(text: &mut String, name: &str, items: impl Iterator<Item = String>) {
     // Writing to a string does not fail.
     let _ = writeln!(text, "    {name}:");
     for item in items {
-        // Quoted, because a number would be no string, and a colon would make a map.
-        let _ = writeln!(text, "      - {}", yaml(&item));
+        // Quoted, because a number would be no string, and a colon would make a map; `$` is doubled,
+        // because Compose would put in a variable.
+        let _ = writeln!(text, "      - {}", yaml(&item.replace('$', "$$")));
     }
 }
 
@@ -71,6 +72,18 @@ fn list(text: &mut String, name: &str, items: impl Iterator<Item = String>) {
 mod tests {
     use super::*;
     use crate::offer::{DeviceNode, Edits, NodeKind};
+
+    #[test]
+    fn no_value_is_taken_for_a_variable() {
+        let mut edits = Edits::default();
+        edits.env.insert("A".to_owned(), "a${B}$".to_owned());
+        let wanted = Wanted {
+            names: Vec::new(),
+            edits,
+        };
+        let text = classic("app", &wanted).unwrap();
+        assert!(text.contains("- \"A=a$${B}$$\"\n"), "{text}");
+    }
 
     #[test]
     fn both_forms_are_whole_services() {
