@@ -31,5 +31,6 @@ mod network;
 mod plugin_confined;
 mod privileges;
 mod run;
+mod snippets_referee;
 mod truth;
 mod why;

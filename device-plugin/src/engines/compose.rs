@@ -7,10 +7,25 @@ use std::fmt::Write as _;
 #[must_use]
 pub fn cdi(service: &str, wanted: &Wanted) -> String {
     let mut text = head(service);
-    list(&mut text, "devices", wanted.names.iter().cloned());
+    entries(
+        &mut text,
+        "devices",
+        wanted.names.iter().map(|n| by_name(n)),
+    );
     // Docker loses those of the CDI files; see `docker::cdi`.
     groups(&mut text, wanted);
     text
+}
+
+/// Compose takes a device for one of CDI where its source is its target, and its short form for a source
+/// and a target where there is a colon, as in the name of a MIG instance.
+fn by_name(name: &str) -> String {
+    let quoted = quoted(name);
+    if name.contains(':') {
+        format!("source: {quoted}\n        target: {quoted}")
+    } else {
+        quoted
+    }
 }
 
 /// The service's part for every engine, also for `podman compose`, which ignores CDI names; `None`
@@ -55,6 +70,17 @@ fn head(service: &str) -> String {
 }
 
 fn list(text: &mut String, name: &str, items: impl Iterator<Item = String>) {
+    entries(text, name, items.map(|item| quoted(&item)));
+}
+
+/// Quoted, because a number would be no string, and a colon would make a map; `$` is doubled, because
+/// Compose would put in a variable.
+fn quoted(item: &str) -> String {
+    yaml(&item.replace('$', "$$"))
+}
+
+/// A list of what is YAML already.
+fn entries(text: &mut String, name: &str, items: impl Iterator<Item = String>) {
     let mut items = items.peekable();
     if items.peek().is_none() {
         return;
@@ -62,9 +88,7 @@ fn list(text: &mut String, name: &str, items: impl Iterator<Item = String>) {
     // Writing to a string does not fail.
     let _ = writeln!(text, "    {name}:");
     for item in items {
-        // Quoted, because a number would be no string, and a colon would make a map; `$` is doubled,
-        // because Compose would put in a variable.
-        let _ = writeln!(text, "      - {}", yaml(&item.replace('$', "$$")));
+        let _ = writeln!(text, "      - {item}");
     }
 }
 
@@ -83,6 +107,21 @@ mod tests {
         };
         let text = classic("app", &wanted).unwrap();
         assert!(text.contains("- \"A=a$${B}$$\"\n"), "{text}");
+    }
+
+    #[test]
+    fn a_name_with_a_colon_is_no_source_and_target() {
+        let wanted = Wanted {
+            names: vec!["nvidia.com/gpu=0:1".to_owned()],
+            edits: Edits::default(),
+        };
+        let name = "\"nvidia.com/gpu=0:1\"";
+        assert_eq!(
+            cdi("app", &wanted),
+            format!(
+                "services:\n  app:\n    devices:\n      - source: {name}\n        target: {name}\n"
+            )
+        );
     }
 
     #[test]
