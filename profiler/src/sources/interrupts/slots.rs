@@ -39,8 +39,8 @@ const CYCLE: Duration = Duration::from_millis(500);
 const LEAST_DUTY: f64 = 0.05;
 const MOST_DUTY: f64 = 0.5;
 
-/// What the time between two slots is at least of what it is on average; at most, it is as much more. It is not even, so
-/// that nothing that comes at regular times is always seen, or never.
+/// What the time between two slots is at least of what it is on average; at most, it is as much more. It is
+/// not even, so that nothing that comes at regular times is always seen, or never.
 const SHORTEST_PAUSE: f64 = 0.5;
 /// The fractional part of the golden ratio: its multiples spread evenly over 0 to 1.
 const GOLDEN: f64 = 0.618_033_988_75;
