@@ -25,6 +25,12 @@ pub fn emulated() -> bool {
     std::env::var_os("DUNNAGE_TESTS_EMULATED").is_some()
 }
 
+/// For how long an engine may take to do what it was told.
+#[must_use]
+pub fn patience() -> Duration {
+    Duration::from_secs(if emulated() { 180 } else { 40 })
+}
+
 /// The first two CPUs that are online.
 pub fn two_cpus() -> Result<[u32; 2]> {
     let online = read("/sys/devices/system/cpu/online")?;

@@ -2,7 +2,7 @@
 //! what is refused.
 
 use anyhow::{Context, Result, bail, ensure};
-use dunnage_tests::machine::{emulated, machine};
+use dunnage_tests::machine::{machine, patience};
 use dunnage_tests::probe::{IMAGE, Seen};
 use dunnage_tests::rack::engines::{DockerInside, Runs};
 use dunnage_tests::rack::{GROUPS, Rack, binary};
@@ -178,7 +178,7 @@ fn devices_swarm_counts_and_gives() -> Result<()> {
 fn outcome(docker: &DockerInside<'_>, service: &str) -> Result<Seen> {
     let filter = format!("label=com.docker.swarm.service.name={service}");
     let start = Instant::now();
-    let patience = Duration::from_secs(if emulated() { 180 } else { 40 });
+    let patience = patience();
     loop {
         let ids = docker.run(&["ps", "--all", "--quiet", "--filter", &filter])?;
         let logs = ids.lines().next().map(|id| docker.run(&["logs", id]));

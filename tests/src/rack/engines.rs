@@ -4,7 +4,7 @@
 use super::Rack;
 use crate::engine::said;
 use crate::keeper::{Keeper, own_folder};
-use crate::machine::emulated;
+use crate::machine::patience;
 use crate::probe::{IMAGE, INSIDE, image};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
@@ -150,6 +150,11 @@ fn see_words<'a>(options: &'a [String], arguments: &[&'a str]) -> Vec<&'a str> {
     run_words(&["--rm"], options, &last)
 }
 
+/// The words by which a container of this name stays.
+pub(super) fn keep_words<'a>(name: &'a str, options: &'a [String]) -> Vec<&'a str> {
+    run_words(&["--detach", "--name", name], options, &["wait"])
+}
+
 /// The words by which the probe runs in a container that is there.
 pub(super) fn exec_words<'a>(name: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
     let mut words = vec!["exec", name, INSIDE, "see"];
@@ -187,7 +192,7 @@ impl Runs for DockerInside<'_> {
 
     fn lose_the_daemon(&self, name: &str) -> Result<()> {
         self.keeper.kill_and_start()?;
-        let patience = Duration::from_secs(if emulated() { 180 } else { 40 });
+        let patience = patience();
         let start = Instant::now();
         loop {
             let state = self.run(&["inspect", "--format={{.State.Status}}", name])?;
@@ -245,9 +250,7 @@ impl Runs for PodmanInside<'_> {
     }
 
     fn keep(&self, name: &str, options: &[String]) -> Result<()> {
-        let named = format!("--name={name}");
-        self.run(&run_words(&["--detach", &named], options, &["wait"]))
-            .map(drop)
+        self.run(&keep_words(name, options)).map(drop)
     }
 
     fn inside(&self, name: &str, arguments: &[&str]) -> Result<String> {

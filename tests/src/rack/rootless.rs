@@ -4,10 +4,10 @@
 //! are nobody's there. That needs no newuidmap, which runs with privileges.
 
 use super::Rack;
-use super::engines::{Runs, exec_words, run_words};
+use super::engines::{Runs, exec_words, keep_words, run_words};
 use crate::engine::{PODMAN_SETTINGS, said};
 use crate::keeper::own_folder;
-use crate::machine::emulated;
+use crate::machine::patience;
 use crate::probe::{Seen, image};
 use anyhow::{Context, Result, anyhow, ensure};
 use std::fs;
@@ -135,7 +135,7 @@ impl Runs for PodmanRootless<'_> {
         let mut last = vec!["see"];
         last.extend_from_slice(arguments);
         self.run(&run_words(&["--detach", &named], options, &last))?;
-        let patience = Duration::from_secs(if emulated() { 180 } else { 40 });
+        let patience = patience();
         let start = Instant::now();
         let seen = loop {
             let said = self.run(&["logs", name])?;
@@ -152,9 +152,7 @@ impl Runs for PodmanRootless<'_> {
     }
 
     fn keep(&self, name: &str, options: &[String]) -> Result<()> {
-        let named = format!("--name={name}");
-        self.run(&run_words(&["--detach", &named], options, &["wait"]))
-            .map(drop)
+        self.run(&keep_words(name, options)).map(drop)
     }
 
     fn inside(&self, name: &str, arguments: &[&str]) -> Result<String> {

@@ -13,7 +13,7 @@ use crate::grpc;
 use anyhow::{Context, Result, bail, ensure};
 use dunnage_tests::engine::said;
 use dunnage_tests::keeper::{Keeper, own_folder};
-use dunnage_tests::machine::emulated;
+use dunnage_tests::machine::patience;
 use dunnage_tests::probe::{self, INSIDE, Seen};
 use dunnage_tests::rack::Rack;
 use dunnage_tests::rack::engines::{Runs, containerd_socket, path_with};
@@ -143,17 +143,13 @@ impl<'r> Cri<'r> {
         Ok(cri)
     }
 
-    fn patience() -> Duration {
-        Duration::from_secs(if emulated() { 180 } else { 40 })
-    }
-
     fn ask<Q, A>(&self, call: &'static str, request: Q) -> Result<A>
     where
         Q: prost::Message + 'static,
         A: prost::Message + Default + 'static,
     {
         let socket = containerd_socket(self.keeper.folder());
-        grpc::ask(&socket, call, request, Self::patience())
+        grpc::ask(&socket, call, request, patience())
             .with_context(|| format!("containerd's log ends with:\n{}", self.keeper.log_end()))
     }
 
@@ -167,8 +163,8 @@ impl<'r> Cri<'r> {
         loop {
             match look() {
                 Ok(found) => return Ok(found),
-                Err(error) if start.elapsed() > Self::patience() => {
-                    return Err(error.context(format!("after {:?}", Self::patience())));
+                Err(error) if start.elapsed() > patience() => {
+                    return Err(error.context(format!("after {:?}", patience())));
                 }
                 Err(_) => std::thread::sleep(LOOK),
             }
@@ -369,7 +365,7 @@ impl Runs for Cri<'_> {
         let execute = Execute {
             container: self.id_of(name)?,
             command: command.into_iter().map(str::to_owned).collect(),
-            patience_seconds: i64::try_from(Self::patience().as_secs())?,
+            patience_seconds: i64::try_from(patience().as_secs())?,
         };
         let done: Executed = self.ask("/runtime.v1.RuntimeService/ExecSync", execute)?;
         let said = String::from_utf8(done.stdout)?;
