@@ -125,8 +125,9 @@ fn blame_for(engine: &dyn Engine, window: &str) -> Result<Value> {
         outcome.stderr
     );
     let blame = outcome.json()?;
+    // Under much traffic what softirqs take is sampled; queues are not.
     ensure!(
-        text(&blame, "coverage.network")? == "exact",
+        ["exact", "sampled"].contains(&text(&blame, "coverage.network")?),
         "coverage of the network is {:?}: {}",
         text(&blame, "coverage.network")?,
         outcome.stderr

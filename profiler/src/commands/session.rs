@@ -13,7 +13,7 @@ use dunnage_profiler::run::RunNames;
 use dunnage_profiler::sources::cgroup::Want;
 use dunnage_profiler::sources::{Collector, CollectorOptions};
 use dunnage_profiler::stop::Stop;
-use dunnage_profiler::verdict::CacheHistory;
+use dunnage_profiler::verdict::{CacheHistory, Persistence};
 use dunnage_profiler::{usage, verdict};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,7 +34,14 @@ pub(super) struct Session {
     collector: Collector,
     parties: Parties,
     gaps: Gaps,
+    memory: Memory,
+}
+
+/// What judges remember of the windows before.
+#[derive(Default)]
+struct Memory {
     cache: CacheHistory,
+    persistence: Persistence,
 }
 
 impl Session {
@@ -59,7 +66,7 @@ impl Session {
             collector,
             parties,
             gaps: Gaps::default(),
-            cache: CacheHistory::default(),
+            memory: Memory::default(),
         })
     }
 
@@ -101,7 +108,7 @@ impl Session {
     ) -> Judged {
         let observation = self.collector.observe(length, stop);
         let names = RunNames::new(&self.parties, paths, program);
-        judged(&observation, &names, &mut self.cache)
+        judged(&observation, &names, &mut self.memory)
     }
 
     /// The names, once engines that are answering just then have told them.
@@ -116,7 +123,7 @@ impl Session {
         if self.collector.saw_changes() {
             self.parties.settle(PATIENCE);
         }
-        judged(&observation, &self.parties, &mut self.cache)
+        judged(&observation, &self.parties, &mut self.memory)
     }
 
     /// The same where the cgroups below `folder` are the demo's roles.
@@ -124,7 +131,7 @@ impl Session {
         let observation = self.collector.observe(length, stop);
         self.parties.settle(PATIENCE);
         let names = RoleNames::new(&self.parties, folder);
-        judged(&observation, &names, &mut self.cache)
+        judged(&observation, &names, &mut self.memory)
     }
 
     /// Says the gaps of a window that were not said before.
@@ -133,10 +140,11 @@ impl Session {
     }
 }
 
-fn judged(observation: &Observation, names: &dyn PartyLookup, cache: &mut CacheHistory) -> Judged {
+fn judged(observation: &Observation, names: &dyn PartyLookup, memory: &mut Memory) -> Judged {
     let window = usage::charge(observation, names);
     let mut judgement = verdict::judge(&window);
-    verdict::add(&mut judgement, cache.judge(&window));
+    memory.persistence.settle(&mut judgement);
+    verdict::add(&mut judgement, memory.cache.judge(&window));
     Judged {
         judgement,
         coverage: verdict::coverage(&window),

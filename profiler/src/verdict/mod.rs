@@ -15,11 +15,13 @@ mod limits;
 mod memory;
 mod network;
 mod own_work;
+mod persistence;
 mod why;
 mod words;
 
 pub use cache::CacheHistory;
 pub use history::History;
+pub use persistence::Persistence;
 pub use why::why;
 
 use dunnage_model::usage::WindowUse;
@@ -122,14 +124,22 @@ fn sort(all: &mut Judgement) {
         .sort_by_key(|v| (v.cause == Cause::Itself, Reverse(v.harm)));
 }
 
-/// How well each resource was watched in the window; every resource has an entry.
+/// How well each resource was watched in the window; every resource has an entry. Where several judges
+/// speak of one, it is the worst of those that saw anything: that is what any verdict may rest on.
 #[must_use]
 pub fn coverage(window: &WindowUse) -> BTreeMap<Resource, Coverage> {
     let mut all: BTreeMap<Resource, Coverage> =
         RESOURCES.iter().map(|r| (*r, Coverage::None)).collect();
     for judge in JUDGES {
-        let best = all.entry(judge.resource).or_insert(Coverage::None);
-        *best = (*best).min((judge.coverage)(window));
+        let seen = (judge.coverage)(window);
+        if seen == Coverage::None {
+            continue;
+        }
+        let worst = all.entry(judge.resource).or_insert(Coverage::None);
+        *worst = match *worst {
+            Coverage::None => seen,
+            other => other.max(seen),
+        };
     }
     // Its judge needs a history: see [`CacheHistory`].
     all.insert(Resource::Cache, cache::coverage(window));

@@ -238,18 +238,32 @@ fn watched(window: &WindowUse, resource: Resource, coverage: Coverage) -> Option
     match coverage {
         Coverage::None => None,
         Coverage::Exact => Some(format!("{name} (every event)")),
-        Coverage::Sampled => Some(match window.fidelity {
-            Fidelity::Sampled(share) => {
-                format!(
-                    "{name} (sampled {} of the time, to keep within the CPU budget)",
-                    percent(share)
-                )
-            }
-            Fidelity::Exact => format!("{name} (sampled)"),
-        }),
+        Coverage::Sampled if resource == Resource::Network => {
+            let interrupts = window.stalls.interrupts.as_ref().map(|all| all.fidelity);
+            let queues = match window.stalls.network {
+                Some(_) => ", queues by every event",
+                None => "",
+            };
+            let time = of_the_time(interrupts);
+            Some(format!(
+                "{name} (what packets take of CPUs sampled{time}{queues})"
+            ))
+        }
+        Coverage::Sampled => Some(format!(
+            "{name} (sampled{}, to keep within the CPU budget)",
+            of_the_time(Some(window.fidelity))
+        )),
         Coverage::Correlated => Some(format!(
             "{name} (only totals that rise and fall together: shares are estimates)"
         )),
+    }
+}
+
+/// For what part of the time was watched.
+fn of_the_time(fidelity: Option<Fidelity>) -> String {
+    match fidelity {
+        Some(Fidelity::Sampled(share)) => format!(" {} of the time", percent(share)),
+        Some(Fidelity::Exact) | None => String::new(),
     }
 }
 
@@ -271,6 +285,7 @@ mod tests {
     use crate::sinks::text::tests_support::{
         container, exact_cpu, judgement, service, verdict, window,
     };
+    use dunnage_model::usage::Interrupts;
 
     #[test]
     fn a_neighbour_with_culprits_and_a_cleared_bystander() {
@@ -304,6 +319,22 @@ Watched: CPU (every event). Not watched: cache, disk, memory, network, GPU.
             &Page::plain(100),
         );
         assert!(text.starts_with("Nobody is harmed.\n"), "{text}");
+    }
+
+    #[test]
+    fn what_of_the_network_was_sampled_is_said() {
+        let mut window = window(vec![]);
+        window.stalls.interrupts = Some(Interrupts {
+            fidelity: Fidelity::Sampled(0.12),
+            ..Interrupts::default()
+        });
+        let said = |window: &WindowUse| watched(window, Resource::Network, Coverage::Sampled);
+        let packets = "network (what packets take of CPUs sampled 12 % of the time)";
+        assert_eq!(said(&window).unwrap(), packets);
+        window.stalls.network = Some(Vec::new());
+        let both =
+            "network (what packets take of CPUs sampled 12 % of the time, queues by every event)";
+        assert_eq!(said(&window).unwrap(), both);
     }
 
     #[test]

@@ -269,3 +269,19 @@ fn steal_is_the_hypervisors_and_a_tick_of_it_is_nothing() {
     window.parties.truncate(HYPERVISOR);
     assert!(steal(&window).verdicts.is_empty());
 }
+
+#[test]
+fn the_network_is_watched_as_well_as_the_worse_half_of_it_that_is() {
+    let of = |window: &WindowUse| crate::verdict::coverage(window)[&Resource::Network];
+    let mut window = window();
+    window.stalls.network = Some(Vec::new());
+    assert_eq!(of(&window), Coverage::Exact);
+    window.stalls.interrupts.as_mut().unwrap().fidelity = Fidelity::Sampled(0.12);
+    assert_eq!(of(&window), Coverage::Sampled);
+    window.stalls.network = None;
+    assert_eq!(of(&window), Coverage::Sampled);
+    window.stalls.interrupts = None;
+    assert_eq!(of(&window), Coverage::None);
+    window.stalls.network = Some(Vec::new());
+    assert_eq!(of(&window), Coverage::Exact);
+}
