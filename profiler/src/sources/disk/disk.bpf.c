@@ -9,7 +9,7 @@
  * Between two events of a device its time is split over the requests that are outstanding, by weight.
  * An owner's requests that somebody waits for are charged that split once each, so that the sums close.
  *
- * A task inside fsync of ext4 waits for the device as long as it is there, as if that were a request
+ * A task inside fsync waits for the device as long as it is there, as if that were a request
  * without weight; what it writes meanwhile is waited for once, and not twice. The journal is an owner of
  * its own, and who has it write how much is counted where somebody waits for it at all.
  */
@@ -398,122 +398,6 @@ int on_request_complete(u64 *context)
     return 0;
 }
 
-/* Where the disk of a file system is; DEVICES where nobody syncs a file of it. */
-INLINE u32 disk_of(struct directory *all, u32 number)
-{
-    u32 first = hash(number);
-    for (u32 i = 0; i < FILESYSTEMS; i++) {
-        u64 found = all->filesystem[(first + i) % FILESYSTEMS];
-        if (found >> 32 == number)
-            return (u32)found % DEVICES;
-        if (!found)
-            break;
-    }
-    return DEVICES;
-}
-
-INLINE void note_filesystem(struct directory *all, u32 number, u32 index)
-{
-    u32 first = hash(number);
-    for (u32 i = 0; i < FILESYSTEMS; i++) {
-        u64 *place = &all->filesystem[(first + i) % FILESYSTEMS];
-        if (!*place)
-            __sync_val_compare_and_swap(place, 0, (u64)number << 32 | index);
-        if (*place >> 32 == number)
-            return;
-    }
-}
-
-SEC("tp_btf/ext4_sync_file_enter")
-int on_sync(u64 *context)
-{
-    struct super_block *filesystem = ((struct file *)context[0])->f_inode->i_sb;
-    u32 zero = 0, task = bpf_get_current_pid_tgid();
-    struct directory *all = bpf_map_lookup_elem(&directory, &zero);
-    if (!all)
-        return 0;
-    u32 index = device_of(all, filesystem->s_bdev->bd_disk);
-    struct device *device = bpf_map_lookup_elem(&devices, &index);
-    struct blame *blame = bpf_map_lookup_elem(&blames, &index);
-    struct sync fresh = { .start = bpf_ktime_get_ns() };
-    if (!device || !blame || bpf_map_update_elem(&syncs, &task, &fresh, BPF_NOEXIST)) {
-        __sync_fetch_and_add(&all->lost, 1);
-        return 0;
-    }
-    struct sync *sync = bpf_map_lookup_elem(&syncs, &task);
-    if (!sync)
-        return 0;
-    note_filesystem(all, filesystem->s_dev, index);
-    u64 place = PLACE(index, 0, SYNC_CLASS, 1, 0);
-    struct beginning waits = {.now = fresh.start, .place = place};
-    waits.key = key_of_requests(bpf_get_current_task_btf(), &waits.name);
-    u32 slot = begin(&waits);
-    APART(slot);
-    sync->place = place | (u64)(slot % SLOTS) << 8;
-    sync->occupied = blame->occupied[slot % SLOTS];
-    sync->journal = blame->occupied[device->journal % SLOTS];
-    sync->busy = device->busy;
-    __sync_fetch_and_add(&all->syncing, 1);
-    return 0;
-}
-
-SEC("tp_btf/ext4_sync_file_exit")
-int on_synced(u64 *context)
-{
-    u32 zero = 0, task = bpf_get_current_pid_tgid();
-    struct directory *all = bpf_map_lookup_elem(&directory, &zero);
-    struct sync *found = bpf_map_lookup_elem(&syncs, &task);
-    if (!all || !found)
-        return 0;
-    struct sync sync = *found;
-    bpf_map_delete_elem(&syncs, &task);
-    __sync_fetch_and_add(&all->syncing, -1);
-    u32 index = sync.place & 0xff, slot = sync.place >> 8 & (SLOTS - 1);
-    struct device *device = bpf_map_lookup_elem(&devices, &index);
-    struct blame *blame = bpf_map_lookup_elem(&blames, &index);
-    if (!device || !blame)
-        return 0;
-    /* Alone is who had nobody's requests beside its own but the journal's. */
-    u64 occupied = blame->occupied[slot];
-    u64 mine = occupied - sync.occupied + blame->occupied[device->journal % SLOTS] - sync.journal;
-    u64 foreign = device->busy - sync.busy - mine, time = bpf_ktime_get_ns() - sync.start;
-    if ((s64)foreign < 0)
-        foreign = 0;
-    end(sync.place, sync.start, occupied - (foreign < time ? time - foreign : 0));
-    return 0;
-}
-
-/* Counts blocks that somebody has a journal write. */
-GLOBAL int journalled(const struct beginning *written)
-{
-    if (!written)
-        return 0;
-    u32 index = written->place & 0xff;
-    struct device *device = bpf_map_lookup_elem(&devices, &index);
-    struct slots *owners = bpf_map_lookup_elem(&slots, &index);
-    if (!device || !owners)
-        return 0;
-    bpf_spin_lock(&device->lock);
-    u32 slot = slot_of(device, owners, written) % SLOTS;
-    owners->slot[slot].journalled += written->amount;
-    bpf_spin_unlock(&device->lock);
-    return 0;
-}
-
-SEC("tp_btf/jbd2_handle_stats")
-int on_handle(u64 *context)
-{
-    u32 zero = 0, blocks = context[7];
-    struct directory *all = bpf_map_lookup_elem(&directory, &zero);
-    if (!all || (s32)blocks <= 0)
-        return 0;
-    u32 index = disk_of(all, context[0]);
-    if (index >= DEVICES)
-        return 0;
-    struct beginning written = {.place = index, .amount = blocks};
-    written.key = key_of_requests(bpf_get_current_task_btf(), &written.name);
-    journalled(&written);
-    return 0;
-}
+#include "sync.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

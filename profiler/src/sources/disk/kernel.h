@@ -12,9 +12,11 @@
 #define OP_DISCARD 3
 #define OP_SECURE_ERASE 5
 #define REQ_SYNC (1U << 11)
+#define REQ_META (1U << 12)
 #define REQ_PREFLUSH (1U << 18)
 
-/* A kernel thread with this at the start of its command writes a journal of ext4 or ocfs2. */
+/* A kernel thread with this at the start of its command writes a journal of ext4 or ocfs2. Others, which
+ * any work may run in, write one where they wait for a file system's own blocks: so does XFS. */
 #define JOURNAL_THREAD 0x2f3264626aULL /* "jbd2/" */
 #define JOURNAL_THREAD_BITS 0xffffffffffULL
 
@@ -81,10 +83,12 @@ INLINE int is_of_file(struct page *page)
     return (mode & S_IFMT) == S_IFREG;
 }
 
-INLINE int writes_a_journal(struct task_struct *task)
+INLINE int writes_a_journal(struct task_struct *task, u32 flags)
 {
     if (!(task->flags & PF_KTHREAD))
         return 0;
+    if ((flags & (REQ_SYNC | REQ_META)) == (REQ_SYNC | REQ_META))
+        return 1;
     u64 command = 0;
     bpf_probe_read_kernel(&command, sizeof(command), &task->comm);
     return (command & JOURNAL_THREAD_BITS) == JOURNAL_THREAD;
@@ -115,7 +119,7 @@ INLINE u64 key_of_bio(struct bio *bio, u32 writes, struct charged *last, struct 
     if (!writes && !(task->flags & PF_KTHREAD))
         return key_of_task(task, name);
     struct page *page = first_page(bio);
-    int journal = writes_a_journal(task);
+    int journal = writes_a_journal(task, writes ? bio->bi_opf : 0);
     if (!journal || (page && is_of_file(page)))
         key = key_of_page(page, last);
     if (key)

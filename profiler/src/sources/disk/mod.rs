@@ -5,12 +5,12 @@
 
 mod alone;
 mod layout;
+mod sync;
 
 use super::owner::owner_of_key;
 use super::resources::{Context, Source};
 use super::sched::Names;
 use super::tracepoint::{AttachError, attach};
-use crate::causes::chain;
 use crate::host::HostRoot;
 use crate::sources::table::{TableError, mapped};
 use crate::sys::MappedArray;
@@ -42,16 +42,6 @@ pub enum DiskError {
 
 /// The key of what a journal writes for many at once (`kernel.h`).
 const JOURNAL: u64 = 3;
-
-/// What is lost where the kernel refuses to show events of ext4.
-const SYNCS: &str = "waits of fsync for the journal of ext4";
-
-/// The programs that follow fsync, the end first.
-const SYNCING: [(&str, &str); 3] = [
-    ("on_synced", "ext4_sync_file_exit"),
-    ("on_handle", "jbd2_handle_stats"),
-    ("on_sync", "ext4_sync_file_enter"),
-];
 
 /// The loaded program with the values of the last read.
 pub(super) struct Disk {
@@ -90,17 +80,7 @@ impl Disk {
             attach(&mut ebpf, context.btf, program, tracepoint)?;
         }
         attach(&mut ebpf, context.btf, "on_queue", "block_bio_queue")?;
-        let mut notices = Vec::new();
-        // A kernel that has ext4 as a module, or not at all, does not know these types: fsync is what its
-        // requests are then, as on every other file system.
-        for (program, tracepoint) in SYNCING {
-            if let Err(error) = attach(&mut ebpf, context.btf, program, tracepoint) {
-                if !error.is_unknown() {
-                    notices.push(Gap::new(SYNCS, chain(&error)));
-                }
-                break;
-            }
-        }
+        let notices = sync::follow(&mut ebpf, context);
         Ok(Disk {
             directory,
             slots,
