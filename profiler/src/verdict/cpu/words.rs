@@ -71,8 +71,17 @@ fn ran_meanwhile(case: &Case, scene: &Scene<'_>) -> String {
     let kernel = |party: usize| scene.window.parties[party].party.kind == PartyKind::Kernel;
     match culprits.as_slice() {
         [] => "nobody can be named for it".to_owned(),
-        [(a, s)] if kernel(*a) => format!("the kernel ran for {s:.2} s of it"),
+        [(a, s)] if kernel(*a) => format!("threads of the kernel ran for {s:.2} s of it"),
         [(a, s)] => format!("{} ran for {s:.2} s of it while over its share", name(*a)),
+        // The kernel has no share to be over.
+        [(a, s), (b, t)] if kernel(*a) => format!(
+            "threads of the kernel ran for {s:.2} s of it and {} for {t:.2} s while over its share",
+            name(*b)
+        ),
+        [(a, s), (b, t)] if kernel(*b) => format!(
+            "{} ran for {s:.2} s of it while over its share and threads of the kernel for {t:.2} s",
+            name(*a)
+        ),
         [(a, s), (b, t)] => {
             format!(
                 "{} ran for {s:.2} s of it and {} for {t:.2} s while over their share",
@@ -150,15 +159,22 @@ fn restrain(case: &Case, scene: &Scene<'_>) -> String {
         return "watch a longer window".to_owned();
     };
     let party = &scene.window.parties[culprit].party;
+    let shared = shared_cpus(case.victim, culprit, scene);
     if party.kind == PartyKind::Kernel {
-        return "see in /proc/interrupts and /proc/softirqs what the kernel is busy with, and move that \
-                interrupt or the victim to another CPU"
-            .to_owned();
+        let there = if shared.is_empty() {
+            "the victim's CPUs".to_owned()
+        } else {
+            format!("CPUs {shared}")
+        };
+        return format!(
+            "see in top which thread of the kernel is busy on {there}; keep workers off them \
+             (/sys/devices/virtual/workqueue/cpumask), move the interrupt behind a ksoftirqd \
+             (/proc/irq/N/smp_affinity_list), or move the victim to another CPU"
+        );
     }
     let name = called(party);
     let share = scene.fair(culprit).unwrap_or(0.0) / scene.seconds;
     let knob = limit_knob(party, share, scene.window.host.cgroup);
-    let shared = shared_cpus(case.victim, culprit, scene);
     let elsewhere = if shared.is_empty() || shared.len() >= scene.window.host.cpus as usize {
         String::new()
     } else {

@@ -124,11 +124,38 @@ fn a_kernel_that_takes_much_is_the_host_s_doing() {
     assert!(
         verdict
             .evidence
-            .ends_with("the kernel ran for 1.00 s of it"),
+            .ends_with("; threads of the kernel ran for 1.00 s of it"),
         "{}",
         verdict.evidence
     );
-    assert!(verdict.advice.contains("/proc/interrupts"));
+    let advice = &verdict.advice;
+    assert!(advice.contains("is busy on CPUs 0;"), "{advice}");
+    assert!(advice.contains("workqueue/cpumask"), "{advice}");
+}
+
+#[test]
+fn the_kernel_beside_a_service_is_over_no_share() {
+    let evidence = |of_backup: f64, of_kernel: f64| {
+        let mut world = World::new(1, 10.0);
+        let (web, backup) = (world.container("web"), world.service("backup"));
+        let kernel = world.kernel();
+        world.ran(web, 0, 0.5);
+        world.ran(backup, 0, 8.0);
+        world.ran(kernel, 0, of_kernel);
+        world.waited(web, backup, 0, of_backup);
+        world.waited(web, kernel, 0, of_kernel);
+        verdict(&judge(&world.exact()), "web", Cause::Host)
+            .evidence
+            .clone()
+    };
+    let said = evidence(2.0, 1.0);
+    let expected =
+        "; backup ran for 2.00 s of it while over its share and threads of the kernel for 1.00 s";
+    assert!(said.ends_with(expected), "{said}");
+    let said = evidence(0.6, 1.2);
+    let expected =
+        "; threads of the kernel ran for 1.20 s of it and backup for 0.60 s while over its share";
+    assert!(said.ends_with(expected), "{said}");
 }
 
 #[test]
