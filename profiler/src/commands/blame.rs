@@ -45,7 +45,8 @@ pub(super) fn run(global: &Global, args: &BlameArgs) -> anyhow::Result<ExitCode>
     session.narrow_if_exact(NARROW);
     let victims = args.victim.as_deref().map(Victims::new);
     if let Some(victims) = &victims {
-        victims.check(&session.watch(FIRST_LOOK, &stop).window)?;
+        let seen = session.watch(FIRST_LOOK, &stop).window;
+        victims.check(&seen, &|name| session.kept(name))?;
     }
     let mut harm = false;
     let mut history = History::default();

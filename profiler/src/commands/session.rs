@@ -117,6 +117,11 @@ impl Session {
         &self.parties
     }
 
+    /// The engine that has a container of this name or id, running or not, and its short id.
+    pub(super) fn kept(&self, name: &str) -> Option<(&'static str, String)> {
+        self.parties.kept(name)
+    }
+
     /// Watches for `length`, or until `stop` is raised.
     pub(super) fn watch(&mut self, length: Duration, stop: &Stop) -> Judged {
         let observation = self.collector.observe(length, stop);

@@ -20,6 +20,9 @@ const COMPARED_CHARS: usize = 64;
 /// Jaro-Winkler similarity from which a name counts as near.
 const NEAR: f64 = 0.7;
 
+/// The engine that has a container of a name, running or not, and its short id.
+pub(super) type Kept<'a> = dyn Fn(&str) -> Option<(&'static str, String)> + 'a;
+
 /// The parties that a name means.
 pub(super) struct Victims {
     wanted: String,
@@ -52,11 +55,19 @@ impl Victims {
             })
     }
 
-    /// An error with near names where nobody in `window` is meant.
-    pub(super) fn check(&self, window: &WindowUse) -> anyhow::Result<()> {
+    /// An error where nobody in `window` is meant: that it does not run where `kept` tells of an engine
+    /// that has it, else with near names.
+    pub(super) fn check(&self, window: &WindowUse, kept: &Kept<'_>) -> anyhow::Result<()> {
         let parties = || window.parties.iter().map(|user| &*user.party);
         if parties().any(|party| self.mean(&PartyDocument::from(party))) {
             return Ok(());
+        }
+        if let Some((engine, id)) = kept(&self.wanted) {
+            bail!(
+                "{:?} is a container of {engine} ({}) and does not run now, so that there is nothing to watch; start it, or ask again while it runs",
+                self.wanted,
+                escaped(&id)
+            );
         }
         let near = self.near(parties());
         if near.is_empty() {
@@ -75,8 +86,8 @@ impl Victims {
     /// The one party in `window` that is meant.
     ///
     /// A name can be that of several: an operator must say which, by id, cgroup or pod.
-    pub(super) fn one(&self, window: &WindowUse) -> anyhow::Result<Arc<Party>> {
-        self.check(window)?;
+    pub(super) fn one(&self, window: &WindowUse, kept: &Kept<'_>) -> anyhow::Result<Arc<Party>> {
+        self.check(window, kept)?;
         let parties = window.parties.iter().map(|user| &user.party);
         let meant: Vec<&Arc<Party>> = parties
             .filter(|party| self.mean(&PartyDocument::from(&***party)))
@@ -212,7 +223,8 @@ mod tests {
             fidelity: Fidelity::Exact,
             gaps: Vec::new(),
         };
-        let one = |name: &str| Victims::new(name).one(&window);
+        let kept = |name: &str| (name == "batch").then(|| ("docker", "9f3c".to_owned()));
+        let one = |name: &str| Victims::new(name).one(&window, &kept);
         assert_eq!(&*one("77aa").unwrap().key, "/kubepods/x");
         assert_eq!(&*one("shop/web-0").unwrap().key, "/kubepods/x");
         let error = one("app").unwrap_err().to_string();
@@ -221,7 +233,13 @@ mod tests {
             error.contains("shop/web-0/app (77aa0011), app (/a\\x1b)"),
             "{error}"
         );
-        assert!(one("nobody").is_err());
+        let error = one("batch").unwrap_err().to_string();
+        assert!(
+            error.starts_with("\"batch\" is a container of docker (9f3c) and does not run now"),
+            "{error}"
+        );
+        let error = one("nobody").unwrap_err().to_string();
+        assert!(error.contains("is called \"nobody\""), "{error}");
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub(super) fn run(global: &Global, args: &WhyArgs) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signals()?;
     let mut session = Session::open(global, Want::all(), true)?;
     session.say_notices();
-    let party = Victims::new(&args.name).one(&session.watch(FIRST_LOOK, &stop).window)?;
+    let seen = session.watch(FIRST_LOOK, &stop).window;
+    let party = Victims::new(&args.name).one(&seen, &|name| session.kept(name))?;
     let cgroup = cgroup(&party)?;
     let reader = CloseReader::open(&HostRoot::new(&global.host_root), cgroup)
         .with_context(|| format!("cannot read the limits of {:?}", args.name))?;

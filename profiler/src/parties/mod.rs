@@ -108,6 +108,12 @@ impl Parties {
         self.shared.settle(patience);
     }
 
+    /// The engine that has a container of this name or id, running or not, and its short id.
+    #[must_use]
+    pub fn kept(&self, name: &str) -> Option<(&'static str, String)> {
+        self.shared.names(|names| names.kept(name))
+    }
+
     /// How the engines behave, one entry for each place that was looked at.
     #[must_use]
     pub fn health(&self) -> Vec<EngineHealth> {

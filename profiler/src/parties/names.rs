@@ -152,6 +152,21 @@ impl Names {
         }
     }
 
+    /// The engine that has a container of this name or id, running or not, and its short id.
+    pub(super) fn kept(&self, name: &str) -> Option<(&'static str, String)> {
+        let mut all = self.order.iter().flat_map(|&i| {
+            let told = &self.sources[i];
+            told.entries.values().map(move |entry| (told.kind, entry))
+        });
+        all.find_map(|(kind, entry)| {
+            let short = bounds::short_id(&entry.known.id);
+            let is_meant = entry.known.name.as_deref() == Some(name)
+                || entry.known.id == name
+                || short == name;
+            (entry.gone.is_none() && is_meant).then_some((kind.as_str(), short))
+        })
+    }
+
     /// Whether those who should know the container at `path` have not told anything: the kubelet's
     /// runtime for one in a pod, anybody for the others.
     pub(super) fn is_unknown(&self, path: &str) -> bool {

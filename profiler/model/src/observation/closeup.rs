@@ -49,6 +49,9 @@ pub struct LevelReading {
     pub throttled: Option<Sourced<Nanos>>,
     /// `nr_throttled` of `cpu.stat`: periods in which the quota was used up.
     pub throttled_periods: Option<u64>,
+    /// Whether its tasks are frozen (`docker pause`), by `cgroup.events` or `freezer.state`: its own
+    /// doing or a parent's.
+    pub frozen: Option<Sourced<bool>>,
     /// The CPUs that its tasks may run on.
     pub cpuset: Option<Sourced<CpuSet>>,
     /// Memory in use.
@@ -59,6 +62,8 @@ pub struct LevelReading {
     pub memory_high: Option<Sourced<Bytes>>,
     /// How often the limit of memory was met.
     pub memory_events: Option<Sourced<MemoryEvents>>,
+    /// Processes killed for want of memory, of `memory.events` (v2) or `memory.oom_control` (v1).
+    pub oom_kills: Option<Sourced<u64>>,
     /// Pages that came in again shortly after they were thrown out (`memory.stat`
     /// `workingset_refault_*`).
     pub refaults: Option<Sourced<u64>>,
@@ -78,15 +83,13 @@ pub struct LevelReading {
     pub io_pressure: Option<Sourced<PressureTotals>>,
 }
 
-/// `memory.events` (v2), or `memory.failcnt` and `memory.oom_control` (v1). Cumulative.
+/// `memory.events` (v2), or `memory.failcnt` (v1). Cumulative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryEvents {
     /// Reclaimed because of `memory.high`.
     pub high: u64,
     /// Met `memory.max`, and reclaimed.
     pub max: u64,
-    /// Processes killed for want of memory.
-    pub oom_kills: u64,
 }
 
 /// The tasks of a party.

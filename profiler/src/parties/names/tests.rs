@@ -213,3 +213,18 @@ fn hostile_services_keep_their_text_and_a_bounded_length() {
     assert_eq!(names.party("/").name, "/");
     assert_eq!(names.party("/system.slice").name, "system.slice");
 }
+
+#[test]
+fn a_container_that_an_engine_has_is_found_by_name_and_id_until_it_is_removed() {
+    let mut names = Names::default();
+    let now = Instant::now();
+    let docker = names.add_source(EngineKind::Docker, None);
+    names.replace(docker, vec![known(A, "web")], now);
+    let found = Some(("docker", A[..12].to_owned()));
+    for name in ["web", A, &A[..12]] {
+        assert_eq!(names.kept(name), found, "{name}");
+    }
+    assert_eq!(names.kept("we"), None);
+    names.leave(docker, A, now);
+    assert_eq!(names.kept("web"), None);
+}

@@ -30,10 +30,12 @@ pub enum Controller {
     Blkio,
     /// Version 1 `pids`.
     Pids,
+    /// Version 1 `freezer`, which accounts for nothing and is not walked.
+    Freezer,
 }
 
 impl Controller {
-    /// All of them; the first three carry the ids and are walked most often.
+    /// All that account for something; the first three carry the ids and are walked most often.
     pub(crate) const ALL: [Controller; 7] = [
         Controller::Unified,
         Controller::Cpu,
@@ -42,6 +44,18 @@ impl Controller {
         Controller::Memory,
         Controller::Blkio,
         Controller::Pids,
+    ];
+
+    /// All whose hierarchies are looked for.
+    const MOUNTED: [Controller; 8] = [
+        Controller::Unified,
+        Controller::Cpu,
+        Controller::Cpuacct,
+        Controller::Cpuset,
+        Controller::Memory,
+        Controller::Blkio,
+        Controller::Pids,
+        Controller::Freezer,
     ];
 
     /// The name in the mount options of version 1.
@@ -54,6 +68,7 @@ impl Controller {
             Controller::Memory => Some("memory"),
             Controller::Blkio => Some("blkio"),
             Controller::Pids => Some("pids"),
+            Controller::Freezer => Some("freezer"),
         }
     }
 
@@ -100,7 +115,7 @@ impl Hierarchy {
 /// The mounted hierarchies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mounts {
-    hierarchies: [Option<Hierarchy>; 7],
+    hierarchies: [Option<Hierarchy>; 8],
 }
 
 impl Mounts {
@@ -145,7 +160,7 @@ impl Mounts {
     /// version 2 hosts) and controllers that account for nothing do not count.
     #[must_use]
     pub fn layout(&self) -> CgroupLayout {
-        let [unified, rest @ ..] = &self.hierarchies;
+        let [unified, rest @ .., _freezer] = &self.hierarchies;
         match (unified.is_some(), rest.iter().any(Option::is_some)) {
             (true, true) => CgroupLayout::Hybrid,
             (true, false) => CgroupLayout::V2,
@@ -194,7 +209,7 @@ impl Mounts {
             if mount.kind == b"cgroup2" {
                 mounts.set(Controller::Unified, hierarchy);
             } else if mount.kind == b"cgroup" {
-                for controller in Controller::ALL {
+                for controller in Controller::MOUNTED {
                     let Some(option) = controller.option() else {
                         continue;
                     };
@@ -249,7 +264,7 @@ impl Mounts {
             if dir.join("cgroup.controllers").exists() || !dir.join("cgroup.procs").exists() {
                 continue;
             }
-            for controller in Controller::ALL {
+            for controller in Controller::MOUNTED {
                 let Some(option) = controller.option() else {
                     continue;
                 };

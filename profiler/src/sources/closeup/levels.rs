@@ -60,6 +60,7 @@ impl Level<'_> {
             ..LevelReading::default()
         };
         self.cpu(&mut reading);
+        reading.frozen = self.frozen();
         self.memory(&mut reading);
         reading.io_limits = self.io_limits();
         let pids = self.home(Controller::Pids);
@@ -113,6 +114,18 @@ impl Level<'_> {
         reading.cpuset = names.iter().find_map(|name| self.value(home, name, set));
     }
 
+    fn frozen(&self) -> Option<Sourced<bool>> {
+        let home = self.home(Controller::Freezer);
+        if home == Controller::Unified {
+            self.value(home, "cgroup.events", |text| {
+                Some(field(text, b"frozen")? == 1)
+            })
+        } else {
+            let is_frozen = |text: &[u8]| Some(text.trim_ascii() == b"FROZEN");
+            self.value(home, "freezer.state", is_frozen)
+        }
+    }
+
     fn memory(&self, reading: &mut LevelReading) {
         let home = self.home(Controller::Memory);
         let bytes = |text: &[u8]| single(text).filter(|n| *n < UNLIMITED).map(Bytes);
@@ -125,17 +138,16 @@ impl Level<'_> {
                 Some(MemoryEvents {
                     high: of(b"high"),
                     max: of(b"max"),
-                    oom_kills: of(b"oom_kill"),
                 })
             });
+            reading.oom_kills = self.value(home, "memory.events", |t| field(t, b"oom_kill"));
         } else {
             reading.memory_used = self.value(home, "memory.usage_in_bytes", bytes);
             reading.memory_max = self.value(home, "memory.limit_in_bytes", bytes);
-            let kills = self.value(home, "memory.oom_control", |t| field(t, b"oom_kill"));
+            reading.oom_kills = self.value(home, "memory.oom_control", |t| field(t, b"oom_kill"));
             reading.memory_events = self.value(home, "memory.failcnt", |text| {
                 Some(MemoryEvents {
                     max: single(text)?,
-                    oom_kills: kills.as_ref().map_or(0, |kills| kills.value),
                     ..MemoryEvents::default()
                 })
             });
@@ -282,6 +294,7 @@ mod tests {
             ("pids.max", "20\n"),
             ("pids.current", "20\n"),
             ("pids.events", "max 5\n"),
+            ("cgroup.events", "populated 1\nfrozen 1\n"),
         ] {
             fs::write(web.join(name), text).unwrap();
         }
@@ -300,12 +313,42 @@ mod tests {
         assert_eq!(web.memory_max.as_ref().unwrap().value, Bytes(1 << 20));
         assert_eq!(web.memory_high, None);
         let events = web.memory_events.as_ref().unwrap().value;
-        assert_eq!((events.high, events.max, events.oom_kills), (1, 12, 2));
+        assert_eq!((events.high, events.max), (1, 12));
+        assert_eq!(web.oom_kills.as_ref().unwrap().value, 2);
+        let frozen = web.frozen.as_ref().unwrap();
+        assert!(frozen.value && frozen.file.ends_with("/shop/web/cgroup.events"));
         assert_eq!(web.refaults.as_ref().unwrap().value, 7);
         assert_eq!(web.io_limits.len(), 1);
         assert_eq!(&*web.io_limits[0].value, "254:0 rbps=1048576");
         assert_eq!(web.forks_refused.as_ref().unwrap().value, 5);
         assert_eq!(levels[1].tasks_max, None);
+    }
+
+    #[test]
+    fn version_1_tells_the_frozen_and_the_killed_in_files_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().join("sys/fs/cgroup");
+        for (file, text) in [
+            ("memory/web/memory.failcnt", "12\n"),
+            ("memory/web/memory.oom_control", "under_oom 0\noom_kill 2\n"),
+            ("freezer/web/freezer.state", "FROZEN\n"),
+            ("freezer/batch/freezer.state", "THAWED\n"),
+            ("memory/cgroup.procs", ""),
+            ("freezer/cgroup.procs", ""),
+        ] {
+            let file = top.join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        let mounts = Mounts::discover(&HostRoot::new(dir.path())).unwrap();
+        let web = &read(&mounts, "/web")[0];
+        let kills = web.oom_kills.as_ref().unwrap();
+        assert_eq!(kills.value, 2);
+        assert!(kills.file.ends_with("/memory/web/memory.oom_control"));
+        assert_eq!(web.memory_events.as_ref().unwrap().value.max, 12);
+        assert!(web.frozen.as_ref().unwrap().value);
+        let batch = &read(&mounts, "/batch")[0];
+        assert!(!batch.frozen.as_ref().unwrap().value);
     }
 
     #[test]

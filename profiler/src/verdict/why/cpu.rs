@@ -1,6 +1,6 @@
 //! CPU: throttled time, refused forks, steal, waits, involuntary switches, idle CPUs, idle others.
 //!
-//! The order of the talk: throttled time rises: the cap, whatever is idle. It does not, and the CPU
+//! What is frozen does not run, whatever else is true. Then the order of the talk: throttled time rises: the cap, whatever is idle. It does not, and the CPU
 //! is not taken away either: not limited. It is taken away: the share where others are busy, the
 //! machine where they are idle. Where waits are counted they take the place of the switches, which
 //! tell how often and not how long.
@@ -8,7 +8,7 @@
 use super::scene::{Facts as Told, Scene, answer as told};
 use super::thresholds::{self as bar, shows};
 use dunnage_model::cpuset::CpuSet;
-use dunnage_model::observation::TaskSwitches;
+use dunnage_model::observation::{CloseReading, TaskSwitches};
 use dunnage_model::verdict::{Cause, Resource};
 use dunnage_model::why::{Answer, Limiter};
 
@@ -21,6 +21,8 @@ pub(super) struct Facts {
     pub(super) seconds: f64,
     /// CPU time that it got.
     pub(super) used: f64,
+    /// Frozen when the window opened and when it closed.
+    pub(super) frozen: bool,
     /// Held by its own quota.
     pub(super) throttled: f64,
     /// Held by a parent's.
@@ -56,6 +58,8 @@ pub(super) struct Facts {
 /// What decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Clue {
+    /// Frozen: nothing in it may run.
+    Frozen,
     /// Its own quota.
     Quota,
     /// A parent's quota.
@@ -82,6 +86,10 @@ pub(super) enum Clue {
 
 /// What limits it.
 pub(super) fn decide(facts: &Facts) -> (Limiter, Clue) {
+    // What is frozen waits for nothing that is counted.
+    if facts.frozen {
+        return (Limiter::Cap, Clue::Frozen);
+    }
     let queued = facts.queued();
     let losses = [
         (facts.throttled, Clue::Quota),
@@ -228,6 +236,7 @@ fn gather(scene: &Scene<'_>) -> Facts {
     Facts {
         seconds,
         used,
+        frozen: frozen(scene),
         throttled,
         throttled_by_parent,
         refused_forks: refused_forks(scene),
@@ -277,6 +286,16 @@ fn throttled(scene: &Scene<'_>) -> (f64, f64) {
     } else {
         (own, parent)
     }
+}
+
+/// One that was thawed or frozen in between ran for a part of the window: its waits tell more.
+fn frozen(scene: &Scene<'_>) -> bool {
+    let is_frozen = |reading: &CloseReading| {
+        let own = reading.levels.first();
+        own.and_then(|own| own.frozen.as_ref())
+            .is_some_and(|frozen| frozen.value)
+    };
+    is_frozen(&scene.close.before) && is_frozen(&scene.close.after)
 }
 
 fn refused_forks(scene: &Scene<'_>) -> u64 {

@@ -155,7 +155,9 @@ fn gather(scene: &Scene<'_>) -> Facts {
         refaults: own.and_then(|own| own.grew(|l| l.refaults.as_ref(), |pages| *pages)),
         max: own_events(|e| e.max),
         high: own_events(|e| e.high),
-        oom_kills: own_events(|e| e.oom_kills),
+        oom_kills: own
+            .and_then(|own| own.grew(|l| l.oom_kills.as_ref(), |kills| *kills))
+            .unwrap_or(0),
         parent: parent.as_ref().map_or(0, met),
         siblings: parent.is_some_and(|parent| has_siblings(scene, &parent.after.path)),
         available: scene.close.after.memory_available,
@@ -203,7 +205,11 @@ fn decided(scene: &Scene<'_>, facts: &Facts, clue: Clue) -> Option<Metric> {
             "seconds",
             scene.events("reclaim and refaults"),
         )),
-        Clue::Killed => Some(metric("oom_kills", facts.oom_kills as f64, "kills", events)),
+        Clue::Killed => {
+            let kills = own.and_then(|own| own.oom_kills.as_ref());
+            let from = file(kills, "memory.events");
+            Some(metric("oom_kills", facts.oom_kills as f64, "kills", from))
+        }
         Clue::Max => met("met_max", facts.max, events),
         Clue::High => met("met_high", facts.high, events),
         Clue::Parent => {

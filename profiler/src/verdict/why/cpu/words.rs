@@ -3,6 +3,7 @@
 use super::{Clue, Facts, own_advice, threads_advice};
 use crate::verdict::why::scene::{Scene, file, metric as of};
 use crate::verdict::words::{called, duration};
+use dunnage_model::party::Party;
 use dunnage_model::why::{Limiter, Metric};
 
 const WAITS: &str = "run queue waits (sched_switch)";
@@ -12,6 +13,12 @@ pub(super) fn metric(scene: &Scene<'_>, facts: &Facts, clue: Clue) -> Option<Met
     let own = scene.own().map(|own| own.after);
     let waits = || waited(scene, facts);
     match clue {
+        Clue::Frozen => Some(of(
+            "frozen",
+            1.0,
+            "boolean",
+            file(own.and_then(|own| own.frozen.as_ref()), "cgroup.events"),
+        )),
         Clue::Quota => Some(of(
             "throttled_seconds",
             facts.throttled,
@@ -120,6 +127,13 @@ pub(super) fn sentences(
         format!(", and the CPU was taken from it {switches} times")
     });
     match clue {
+        Clue::Frozen => (
+            format!(
+                "{name} is frozen: nothing in it may run, and it used {:.2} s",
+                facts.used
+            ),
+            Some(thaw(&scene.user().party)),
+        ),
         Clue::Quota => {
             let quota = scene.user().claim.quota_cpus;
             let limit = quota.map_or(String::new(), |cpus| format!(" of {cpus:.2} CPUs"));
@@ -231,6 +245,18 @@ pub(super) fn sentences(
         Clue::Blind => (
             format!("nothing on this host tells whether {name} waits for a CPU"),
             None,
+        ),
+    }
+}
+
+/// How to let it run again.
+fn thaw(party: &Party) -> String {
+    let name = called(party);
+    match party.engine.as_deref() {
+        Some(engine @ ("docker" | "podman")) => format!("let it run: {engine} unpause {name}"),
+        Some("systemd") => format!("let it run: systemctl thaw {name}"),
+        _ => format!(
+            "let {name} run: write 0 to cgroup.freeze, or THAWED to freezer.state, of its cgroup or of the parent that is frozen"
         ),
     }
 }

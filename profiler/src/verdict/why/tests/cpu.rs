@@ -7,6 +7,7 @@ use dunnage_model::why::Limiter::{self, Cap, Hypervisor, Machine, Nothing, Share
 const QUIET: Facts = Facts {
     seconds: 10.0,
     used: 0.1,
+    frozen: false,
     throttled: 0.0,
     throttled_by_parent: 0.0,
     refused_forks: 0,
@@ -40,6 +41,16 @@ const FULL: Facts = Facts {
 fn cases() -> Vec<(&'static str, Facts, Limiter, Clue)> {
     vec![
         ("idle on an idle machine", QUIET, Nothing, Clue::NoWaits),
+        (
+            "paused: it waits for nothing, and may not run",
+            Facts {
+                used: 0.0,
+                frozen: true,
+                ..QUIET
+            },
+            Cap,
+            Clue::Frozen,
+        ),
         (
             "game a: throttled time rises, while half the CPUs idle",
             Facts {

@@ -104,6 +104,29 @@ fn throttled_time_is_what_the_file_grew_by_and_names_the_file() {
 }
 
 #[test]
+fn a_container_that_is_paused_is_told_so_with_the_way_out() {
+    let (mut window, mut close) = world();
+    window.parties[0] = container("web", 0.0);
+    let mut web = (*window.parties[0].party).clone();
+    web.engine = Some("docker".to_owned());
+    window.parties[0].party = web.into();
+    close.after.levels[0].frozen = told(true, "freezer.state");
+    let thawed = of(&ask(&window, &close), Resource::Cpu).limited_by;
+    assert_eq!(thawed, Limiter::Nothing, "it ran for a part of the window");
+    close.before.levels[0].frozen = told(true, "freezer.state");
+    let why = ask(&window, &close);
+    let cpu = of(&why, Resource::Cpu);
+    assert_eq!(cpu.limited_by, Limiter::Cap);
+    let metric = cpu.metric.as_ref().unwrap();
+    assert_eq!((metric.name, metric.value), ("frozen", 1.0));
+    assert_eq!(metric.read_from, "/sys/fs/cgroup/docker/web/freezer.state");
+    assert_eq!(
+        cpu.advice.as_deref(),
+        Some("let it run: docker unpause web")
+    );
+}
+
+#[test]
 fn throttled_time_of_a_quota_that_was_taken_away_is_no_cap() {
     let (window, mut close) = world();
     close.after.levels[0].throttled = told(Nanos::from_seconds(4.0), "cpu.stat");
