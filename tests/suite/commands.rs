@@ -271,18 +271,21 @@ fn wrong_usage_exits_2_and_an_unreadable_host_1() -> Result<()> {
             outcome.text()
         );
     }
-    let outcome = dunnage(&["ps", "--for", "200ms", "--host-root", "/nonexistent"]).run()?;
-    ensure!(
-        outcome.status == Some(1),
-        "exits {:?} for a host root that is not there: {}",
-        outcome.status,
-        outcome.stderr
-    );
-    ensure!(
-        outcome.stderr.contains("/nonexistent"),
-        "the message names the path: {}",
-        outcome.stderr
-    );
+    for command in [&["ps", "--for", "200ms"][..], &["devices"], &["doctor"]] {
+        let elsewhere = ["--host-root", "/nonexistent"].map(str::to_owned);
+        let outcome = dunnage(command).with(&elsewhere).run()?;
+        ensure!(
+            outcome.status == Some(1),
+            "{command:?} exits {:?} for a host root that is not there: {}",
+            outcome.status,
+            outcome.stderr
+        );
+        ensure!(
+            outcome.stderr.contains("/nonexistent"),
+            "the message of {command:?} names the path: {}",
+            outcome.stderr
+        );
+    }
     Ok(())
 }
 

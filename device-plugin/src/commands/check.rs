@@ -75,9 +75,12 @@ impl CheckArgs {
         }
         let path = Path::new(&reference);
         // A folder named like an image is no layout: the engine is asked then.
-        if path.is_file() {
+        // No reference begins so: what is not there is told by its path, and no engine is asked.
+        let is_path = reference.starts_with(['/', '.']);
+        let is_layout = path.join("index.json").is_file();
+        if path.is_file() || is_path && !is_layout {
             Source::Archive(path.to_path_buf())
-        } else if path.join("index.json").is_file() {
+        } else if is_layout {
             Source::Layout(path.to_path_buf())
         } else {
             Source::Engine { reference }
@@ -211,6 +214,12 @@ mod tests {
                 reference: reference.clone()
             }
         );
+        for path in ["./no-such.tar", "../no-such.tar", "/no/such.tar"] {
+            assert_eq!(
+                parse(&["--image", path]).unwrap(),
+                Source::Archive(path.into())
+            );
+        }
         let root = PathBuf::from("/var/lib/registry");
         assert_eq!(
             parse(&["--image", "debian:12", "--registry", "/var/lib/registry"]).unwrap(),

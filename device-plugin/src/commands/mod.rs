@@ -46,8 +46,9 @@ impl Context {
     /// The context of `args`.
     ///
     /// # Errors
-    /// Where the configuration cannot be read or understood.
+    /// Where there is no such host, or the configuration cannot be read or understood.
     pub fn new(host: HostRoot, json: bool, args: &DevicesArgs) -> anyhow::Result<Context> {
+        host.check()?;
         Ok(Context {
             host,
             json,

@@ -39,6 +39,27 @@ impl HostRoot {
         HostRoot(Arc::from(dir.into()))
     }
 
+    /// Whether there is such a directory: a root that is not there would read as a host without
+    /// anything.
+    ///
+    /// # Errors
+    /// Which directory it is, and what stat(2) said.
+    pub fn check(&self) -> io::Result<()> {
+        let is_dir = fs::metadata(&*self.0).map(|metadata| metadata.is_dir());
+        let error = match is_dir {
+            Ok(true) => return Ok(()),
+            Ok(false) => io::Error::from(io::ErrorKind::NotADirectory),
+            Err(error) => error,
+        };
+        let place = self.0.display();
+        Err(io::Error::new(
+            error.kind(),
+            format!(
+                "cannot read the host at {place}: {error}; --host-root names the folder that holds its proc and sys"
+            ),
+        ))
+    }
+
     /// `/proc/stat` becomes `<root>/proc/stat`. Parts that would climb out (`..`) are left out.
     /// Follows no link: for what is opened use the other methods.
     #[must_use]
@@ -196,6 +217,20 @@ fn inner(path: &Path) -> impl Iterator<Item = &Path> {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_root_that_is_no_folder_is_told_from_an_empty_host() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let ring = dir.path().join("ring");
+        std::os::unix::fs::symlink(&ring, &ring).unwrap();
+        assert!(HostRoot::new(dir.path()).check().is_ok());
+        for wrong in [file, ring, dir.path().join("absent")] {
+            let error = HostRoot::new(&wrong).check().unwrap_err().to_string();
+            assert!(error.contains(&*wrong.to_string_lossy()), "{error}");
+        }
+    }
 
     #[test]
     fn paths_stay_below_the_root() {

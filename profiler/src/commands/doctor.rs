@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn run(global: &Global) -> anyhow::Result<ExitCode> {
     let root = HostRoot::new(&global.host_root);
+    root.check()?;
     let parties = Parties::open(&root, &parties_options(global));
     let mut checks = examine(&root);
     if !global.no_engines {

@@ -48,6 +48,7 @@ impl Session {
     /// Starts watching; says once what cannot be watched.
     pub(super) fn open(global: &Global, want: Want, resources: bool) -> anyhow::Result<Session> {
         let root = HostRoot::new(&global.host_root);
+        root.check()?;
         // Engines are asked while the eBPF programs load.
         let parties = Parties::open(&root, &parties_options(global));
         let options = CollectorOptions {

@@ -20,8 +20,11 @@ pub(super) fn called(party: &Party) -> String {
         .join("/")
 }
 
-/// "10 s", "2.5 s".
+/// "10 s", "2.5 s", "15 ms" for a command or a window that ended at once.
 pub(super) fn duration(seconds: f64) -> String {
+    if seconds < 0.1 {
+        return format!("{:.0} ms", seconds * 1e3);
+    }
     let text = format!("{seconds:.1}");
     format!("{} s", text.strip_suffix(".0").unwrap_or(&text))
 }
@@ -47,4 +50,21 @@ pub(super) fn handle(party: &Party) -> Option<String> {
         return Some(party.name.clone());
     }
     plain(&party.id).then(|| party.id.chars().take(12).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn no_window_is_said_to_have_lasted_no_time() {
+        for (seconds, text) in [
+            (10.0, "10 s"),
+            (2.5, "2.5 s"),
+            (0.1, "0.1 s"),
+            (0.015, "15 ms"),
+        ] {
+            assert_eq!(duration(seconds), text);
+        }
+    }
 }

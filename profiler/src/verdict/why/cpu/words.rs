@@ -2,7 +2,7 @@
 
 use super::{Clue, Facts, own_advice, threads_advice};
 use crate::verdict::why::scene::{Scene, file, metric as of};
-use crate::verdict::words::{called, duration};
+use crate::verdict::words::{called, duration, handle, place};
 use dunnage_model::party::Party;
 use dunnage_model::why::{Limiter, Metric};
 
@@ -14,9 +14,9 @@ pub(super) fn metric(scene: &Scene<'_>, facts: &Facts, clue: Clue) -> Option<Met
     let waits = || waited(scene, facts);
     match clue {
         Clue::Frozen => Some(of(
-            "frozen",
+            "frozen_cgroups",
             1.0,
-            "boolean",
+            "cgroups",
             file(own.and_then(|own| own.frozen.as_ref()), "cgroup.events"),
         )),
         Clue::Quota => Some(of(
@@ -251,12 +251,15 @@ pub(super) fn sentences(
 
 /// How to let it run again.
 fn thaw(party: &Party) -> String {
-    let name = called(party);
-    match party.engine.as_deref() {
-        Some(engine @ ("docker" | "podman")) => format!("let it run: {engine} unpause {name}"),
-        Some("systemd") => format!("let it run: systemctl thaw {name}"),
+    match (party.engine.as_deref(), handle(party)) {
+        (Some(engine @ ("docker" | "podman")), Some(handle)) => {
+            format!("let it run: {engine} unpause {handle}")
+        }
+        (Some("systemd"), Some(handle)) => format!("let it run: systemctl thaw {handle}"),
         _ => format!(
-            "let {name} run: write 0 to cgroup.freeze, or THAWED to freezer.state, of its cgroup or of the parent that is frozen"
+            "let {} run: write 0 to cgroup.freeze, or THAWED to freezer.state, of {} or of the parent that is frozen",
+            called(party),
+            place(party)
         ),
     }
 }

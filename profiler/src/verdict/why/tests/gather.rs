@@ -118,7 +118,7 @@ fn a_container_that_is_paused_is_told_so_with_the_way_out() {
     let cpu = of(&why, Resource::Cpu);
     assert_eq!(cpu.limited_by, Limiter::Cap);
     let metric = cpu.metric.as_ref().unwrap();
-    assert_eq!((metric.name, metric.value), ("frozen", 1.0));
+    assert_eq!((metric.name, metric.value), ("frozen_cgroups", 1.0));
     assert_eq!(metric.read_from, "/sys/fs/cgroup/docker/web/freezer.state");
     assert_eq!(
         cpu.advice.as_deref(),
