@@ -6,7 +6,7 @@ use dunnage_device_plugin::check::image::{ImageError, Interest, Look, Source, op
 use serde_json::json;
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use tar::{Builder, EntryType};
 
@@ -270,6 +270,7 @@ fn links_out_of_a_root_folder_are_shown_and_not_followed() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("root");
     fs::create_dir_all(root.join("a")).unwrap();
+    fs::create_dir_all(root.join("etc")).unwrap();
     fs::write(dir.path().join("secret"), "secret").unwrap();
     symlink(dir.path(), root.join("up")).unwrap();
     symlink("../secret", root.join("leak")).unwrap();
@@ -285,6 +286,20 @@ fn links_out_of_a_root_folder_are_shown_and_not_followed() {
     assert_eq!(paths, ["/a/loop", "/leak", "/up"].map(PathBuf::from));
     assert!(why(&view).contains("too deep"));
     assert!(View::of(&Source::RootFs(dir.path().join("secret"))).is_err());
+}
+
+#[test]
+fn a_folder_that_is_no_root_file_system_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source::RootFs(dir.path().to_path_buf());
+    fs::create_dir(dir.path().join("photos")).unwrap();
+    fs::write(dir.path().join("readme"), "x").unwrap();
+    let error = View::of(&source).err().unwrap().to_string();
+    assert!(error.contains("no root file system"), "{error}");
+    let program = dir.path().join("server");
+    fs::write(&program, "x").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(View::of(&source).is_ok(), "an image of one static program");
 }
 
 #[test]

@@ -20,6 +20,8 @@ const LIB: &str = "usr/lib/x86_64-linux-gnu";
 /// not at hand.
 pub(crate) fn build(name: &str, pieces: &Pieces) -> Option<Built> {
     let dir = pieces.folder();
+    // A folder with nothing in it is no root file system.
+    std::fs::create_dir_all(dir.path().join("etc")).ok()?;
     let mut meta = ImageMeta {
         reference: name.to_owned(),
         architecture: Some("amd64".to_owned()),

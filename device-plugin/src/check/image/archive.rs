@@ -7,6 +7,7 @@ use super::error::ImageError;
 use super::limits::{ARCHIVE_BLOBS, DOCUMENT_BYTES, DOCUMENTS_BYTES};
 use super::platform::Wanted;
 use super::resolve::{Blob, Resolved, Store, archive_name, from_document, from_saved};
+use super::rootfs::ROOT_FOLDERS;
 use super::tar::{Entries, Entry, Kind, Skim};
 use std::collections::HashMap;
 use std::io::Read;
@@ -202,7 +203,7 @@ impl Store for Archive {
 
 fn is_root(path: &str) -> bool {
     let first = path.split('/').next().unwrap_or_default();
-    matches!(first, "usr" | "etc" | "bin" | "lib" | "sbin" | "var")
+    ROOT_FOLDERS.contains(&first)
 }
 
 fn may_be_document(path: &str, entry: &Entry) -> bool {

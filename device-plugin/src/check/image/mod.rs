@@ -210,7 +210,7 @@ pub fn open(source: &Source, platform: Option<&str>) -> Result<Image, ImageError
             containerd::find(root, reference, &wanted).map(of_folder)
         }
         Source::RootFs(path) => {
-            rootfs::open(path)?;
+            rootfs::find(path)?;
             Ok(Image {
                 meta: named(path),
                 body: Body::Folder(path.clone()),

@@ -32,6 +32,9 @@ const KERNEL: [FsType; 7] = [
     SECURITYFS_MAGIC,
 ];
 
+/// One of these is in every root file system but the barest.
+pub(super) const ROOT_FOLDERS: [&str; 6] = ["usr", "etc", "bin", "lib", "sbin", "var"];
+
 struct Walk<'a, I: Interest> {
     look: I::Look,
     interest: &'a mut I,
@@ -46,6 +49,31 @@ pub(super) fn open(path: &Path) -> Result<OwnedFd, ImageError> {
     nix::fcntl::open(path, flags, Mode::empty()).map_err(|errno| ImageError::Io {
         what: format!("the root folder {}", path.display()),
         error: errno.into(),
+    })
+}
+
+/// Opens `path` where it looks like a root file system: it has one of the usual folders, or a program
+/// at its top, as an image of one static program does. Any other folder asks for nothing and would pass.
+pub(super) fn find(path: &Path) -> Result<OwnedFd, ImageError> {
+    let root = open(path)?;
+    let look = |name: &OsStr| fstatat(&root, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok();
+    let usual = |name: &&str| look(OsStr::new(name)).is_some();
+    let program = |name: OsString| {
+        look(&name).is_some_and(|stat| kind(&stat) == SFlag::S_IFREG && stat.st_mode & 0o111 != 0)
+    };
+    let listing = || std::fs::read_dir(format!("/proc/self/fd/{}", root.as_raw_fd()));
+    let has_program = || {
+        listing().is_ok_and(|listing| {
+            let names = listing.take(NAMES).flatten();
+            names.map(|entry| entry.file_name()).any(program)
+        })
+    };
+    if ROOT_FOLDERS.iter().any(usual) || has_program() {
+        return Ok(root);
+    }
+    Err(ImageError::Unsupported {
+        what: path.display().to_string(),
+        why: "no root file system (no usr, etc or bin, and no program in it)".to_owned(),
     })
 }
 
