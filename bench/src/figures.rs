@@ -99,6 +99,12 @@ impl Table {
         });
     }
 
+    /// Whether every figure is within what is promised.
+    pub(crate) fn kept(&self) -> bool {
+        let kept = |figure: &Figure| figure.promised.is_none_or(|most| figure.value <= most);
+        self.figures.iter().all(kept)
+    }
+
     /// As text for people.
     pub(crate) fn print(&self) {
         println!(

@@ -5,7 +5,7 @@
 //! `dunnage-bench sources` measures the eBPF part of every source under a mixed load;
 //! `dunnage-bench start` measures the time to the first verdict; `dunnage-bench cost` sets Dunnage beside
 //! other programs that watch containers; `dunnage-bench plugin` measures the device plugin beside others
-//! of its kind; `dunnage-bench run` compares equal runs by what `dunnage run`
+//! of its kind; `dunnage-bench images` how long `devices check` takes of large images; `dunnage-bench run` compares equal runs by what `dunnage run`
 //! says of them; `dunnage-bench truth` plays labelled scenarios and says how
 //! often the verdicts are right. `README.md` beside this crate says what is promised and how each
 //! figure is taken.
@@ -16,6 +16,7 @@ mod agent;
 mod cgroups;
 mod cost;
 mod figures;
+mod images;
 mod loads;
 mod mixed;
 mod plugin;
@@ -127,6 +128,26 @@ enum What {
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
     },
+    /// `devices check` of a large image, in every form that is read without an engine
+    ///
+    /// Exits with 1 where an answer takes longer, or more memory, than is promised.
+    Images {
+        /// The dunnage-devices binary
+        #[arg(long, default_value = "target/release/dunnage-devices")]
+        binary: PathBuf,
+        /// The size of the image, unpacked, in megabytes
+        #[arg(long, value_name = "MB", default_value_t = 5_000)]
+        size: u64,
+        /// First answers of each
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+        /// Where the images are made, one after the other [default: that of temporary files]
+        #[arg(long, value_name = "DIR")]
+        folder: Option<PathBuf>,
+        /// Only these, such as `gzip,folder`
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
     /// How much equal runs differ, by whether `dunnage run` calls them clean or disturbed
     Run {
         /// The dunnage binary
@@ -212,6 +233,23 @@ fn main() -> anyhow::Result<ExitCode> {
             idle: Duration::from_secs(idle),
             only,
         })?,
+        What::Images {
+            binary,
+            size,
+            rounds,
+            folder,
+            only,
+        } => {
+            let table = images::measure(&images::Options {
+                binary,
+                size,
+                rounds,
+                folder: folder.unwrap_or_else(std::env::temp_dir),
+                only,
+            })?;
+            cli.output.put(&table, || table.print())?;
+            return Ok(ExitCode::from(u8::from(!table.kept())));
+        }
         What::Run { binary, runs } => run::measure(&binary, runs)?,
         What::Work => {
             run::work();
