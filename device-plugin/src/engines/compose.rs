@@ -1,6 +1,7 @@
 //! Compose: what to paste below a service.
 
 use super::{Wanted, docker, shell::yaml};
+use crate::offer::{DeviceNode, Mount};
 use std::fmt::Write as _;
 
 /// The service's part where the engine reads CDI files (Docker from 28.2, or 25 with the feature).
@@ -37,20 +38,8 @@ pub fn classic(service: &str, wanted: &Wanted) -> Option<String> {
         return None;
     }
     let mut text = head(service);
-    let nodes = edits.nodes.iter().map(|node| {
-        format!(
-            "{}:{}:{}",
-            node.host_path.display(),
-            node.path.display(),
-            node.permissions
-        )
-    });
-    list(&mut text, "devices", nodes);
-    list(
-        &mut text,
-        "volumes",
-        edits.mounts.iter().map(docker::volume),
-    );
+    entries(&mut text, "devices", edits.nodes.iter().map(device));
+    entries(&mut text, "volumes", edits.mounts.iter().map(volume));
     groups(&mut text, wanted);
     let env = edits
         .env
@@ -58,6 +47,37 @@ pub fn classic(service: &str, wanted: &Wanted) -> Option<String> {
         .map(|(name, value)| format!("{name}={value}"));
     list(&mut text, "environment", env);
     Some(text)
+}
+
+/// A device by its two paths. The short form is what every Compose knows; it has no way to say a colon
+/// in a path.
+fn device(node: &DeviceNode) -> String {
+    let (host, inside) = (node.host_path.display(), node.path.display());
+    let permissions = node.permissions;
+    let (host, inside) = (host.to_string(), inside.to_string());
+    if host.contains(':') || inside.contains(':') {
+        let (host, inside) = (quoted(&host), quoted(&inside));
+        let permissions = quoted(permissions);
+        format!("source: {host}\n        target: {inside}\n        permissions: {permissions}")
+    } else {
+        quoted(&format!("{host}:{inside}:{permissions}"))
+    }
+}
+
+/// A mount. Its short form has no way to say a colon, and none to say `${`: it looks for the end of a
+/// variable then.
+fn volume(mount: &Mount) -> String {
+    let host = mount.host_path.display().to_string();
+    let inside = mount.container_path.display().to_string();
+    let unsaid = |path: &str| path.contains(':') || path.contains("${");
+    if !unsaid(&host) && !unsaid(&inside) {
+        return quoted(&docker::volume(mount));
+    }
+    let (host, inside) = (quoted(&host), quoted(&inside));
+    let read_only = mount.options.contains(&"ro");
+    format!(
+        "type: bind\n        source: {host}\n        target: {inside}\n        read_only: {read_only}"
+    )
 }
 
 fn groups(text: &mut String, wanted: &Wanted) {
@@ -95,7 +115,7 @@ fn entries(text: &mut String, name: &str, items: impl Iterator<Item = String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::offer::{DeviceNode, Edits, NodeKind};
+    use crate::offer::{Edits, NodeKind};
 
     #[test]
     fn no_value_is_taken_for_a_variable() {
@@ -124,12 +144,10 @@ mod tests {
         );
     }
 
-    #[test]
-    fn both_forms_are_whole_services() {
-        let mut edits = Edits::default();
-        edits.nodes.push(DeviceNode {
-            path: "/dev/dri/renderD128".into(),
-            host_path: "/dev/dri/renderD129".into(),
+    fn node(path: &str, host_path: &str) -> DeviceNode {
+        DeviceNode {
+            path: path.into(),
+            host_path: host_path.into(),
             kind: NodeKind::Char,
             major: 226,
             minor: 129,
@@ -137,7 +155,36 @@ mod tests {
             uid: None,
             gid: None,
             permissions: "rw",
+        }
+    }
+
+    #[test]
+    fn a_path_with_a_colon_is_one_path() {
+        let mut edits = Edits::default();
+        edits.nodes.push(node("/dev/a", "/dev/pci-0000:00"));
+        edits.mounts.push(Mount {
+            host_path: "/dev/b".into(),
+            container_path: "/dev/c:${d".into(),
+            options: vec!["ro"],
         });
+        let wanted = Wanted {
+            names: Vec::new(),
+            edits,
+        };
+        assert_eq!(
+            classic("app", &wanted).unwrap(),
+            "services:\n  app:\n    devices:\n      - source: \"/dev/pci-0000:00\"\n        target: \"/dev/a\"\n        \
+             permissions: \"rw\"\n    volumes:\n      - type: bind\n        source: \"/dev/b\"\n        target: \
+             \"/dev/c:$${d\"\n        read_only: true\n"
+        );
+    }
+
+    #[test]
+    fn both_forms_are_whole_services() {
+        let mut edits = Edits::default();
+        edits
+            .nodes
+            .push(node("/dev/dri/renderD128", "/dev/dri/renderD129"));
         edits.additional_gids.push(104);
         let wanted = Wanted {
             names: vec!["intel.com/gpu=1".to_owned()],
