@@ -109,3 +109,40 @@ fn check_answers_by_document_and_exit_code() -> Result<()> {
     );
     Ok(())
 }
+
+/// The bench of large images, on a small one: every form is made and answered about, and what each layer
+/// holds was seen. How long it takes is the bench's own matter.
+#[test]
+fn check_reads_every_form_of_one_image() -> Result<()> {
+    let programs = target().join("release");
+    let output = Command::new(programs.join("dunnage-bench"))
+        .args(["images", "--size", "50", "--rounds", "1", "--json"])
+        .arg("--binary")
+        .arg(programs.join("dunnage-devices"))
+        .output()
+        .context("starting dunnage-bench; cargo build --release -p dunnage-bench makes it")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let document: Value =
+        serde_json::from_slice(&output.stdout).with_context(|| said.into_owned())?;
+    let figures = document["figures"].as_array().context("no figures")?;
+    let named = |end: &str| {
+        figures
+            .iter()
+            .filter(|figure| {
+                figure["what"]
+                    .as_str()
+                    .is_some_and(|what| what.ends_with(end))
+            })
+            .count()
+    };
+    // Layout, registry and archive in two packings, `docker save`, and two folders, which are not kept.
+    ensure!(
+        named("first answer") == 9 && named("second answer") == 7,
+        "{document}"
+    );
+    for figure in figures.iter().filter(|figure| figure["unit"] == "MiB") {
+        let most = figure["value"].as_f64().context("no value")?;
+        ensure!(most <= 100.0, "{figure}");
+    }
+    Ok(())
+}

@@ -180,6 +180,24 @@ fn a_file_is_read_within_bounds() {
     );
 }
 
+#[test]
+fn the_example_for_boards_says_which_nodes_are_what() {
+    let config = Config::parse(include_str!("../../../examples/boards.toml")).unwrap();
+    let rules: Vec<_> = config
+        .rules
+        .iter()
+        .map(|rule| (rule.kind, &*rule.vendor, rule.select.clone()))
+        .collect();
+    let nodes = |path: &str| Selection::Nodes(vec![path.to_owned()]);
+    assert_eq!(
+        rules,
+        [
+            (Kind::Gpu, "arm", nodes("/dev/mali*")),
+            (Kind::Npu, "rockchip", nodes("/dev/rknpu")),
+        ]
+    );
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in ".{0,400}") {
