@@ -114,10 +114,10 @@ impl Content {
         out.write_all(&entry.head)?;
         let mut left = entry.size - entry.head.len() as u64;
         let mut random = Random(entry.seed);
-        let places = (self.pool.len() - PIECE) as u64;
+        let places = self.pool.len() - PIECE;
         while left > 0 {
-            let from = random.below(places) as usize;
-            let length = left.min(PIECE as u64) as usize;
+            let from = random.place(places);
+            let length = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
             out.write_all(&self.pool[from..from + length])?;
             left -= length as u64;
         }
@@ -174,6 +174,10 @@ fn uneven(mean: u64, number: u64) -> u64 {
 struct Random(u64);
 
 impl Random {
+    fn place(&mut self, bound: usize) -> usize {
+        usize::try_from(self.below(bound as u64)).unwrap_or(0)
+    }
+
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -190,7 +194,7 @@ mod tests {
     #[test]
     fn an_image_is_as_large_as_asked_and_the_same_each_time() {
         let content = Content {
-            pool: (0..300_000u32).map(|n| n as u8).collect(),
+            pool: (0..=u8::MAX).cycle().take(300_000).collect(),
             bytes: 40_000_000,
         };
         let entries: Vec<Entry> = (0..LAYERS).flat_map(|layer| content.layer(layer)).collect();

@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use tar::{EntryType, Header};
@@ -291,11 +291,12 @@ fn append(out: &mut impl Write, path: &str, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn pad(out: &mut impl Write, size: u64) -> io::Result<()> {
-    const ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
     let missing = size.next_multiple_of(BLOCK) - size;
-    out.write_all(&ZEROS[..missing as usize])
+    io::copy(&mut io::repeat(0).take(missing), out)?;
+    Ok(())
 }
 
 fn end(out: &mut impl Write) -> io::Result<()> {
-    out.write_all(&[0; 2 * BLOCK as usize])
+    io::copy(&mut io::repeat(0).take(2 * BLOCK), out)?;
+    Ok(())
 }

@@ -23,8 +23,9 @@ pub(super) fn library(name: &str, needs: &str, size: u64) -> Vec<u8> {
     put32(&mut bytes, 1); // the version
     put64(&mut bytes, [0, HEAD, 0]); // no entry point, the program headers, no sections
     put32(&mut bytes, 0);
-    for field in [HEAD, HEADER, 2, 64, 0, 0] {
-        put16(&mut bytes, field as u16);
+    // The sizes of both heads, the number of program headers, and no sections.
+    for field in [64, 56, 2, 64, 0, 0] {
+        put16(&mut bytes, field);
     }
     for (kind, flags, offset, length) in [(LOAD, 4, 0, size), (DYNAMIC, 4, dynamic_at, 5 * ENTRY)] {
         put32(&mut bytes, kind);
