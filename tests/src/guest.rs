@@ -45,6 +45,14 @@ pub fn run_on(machine: &[(&str, &str)], command: &str, limit: Duration) -> Resul
     Ok(guest)
 }
 
+/// Where `vm.sh` unpacks kernels.
+pub fn kernels() -> Result<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = cache.or_else(home).context("neither a cache nor a home")?;
+    Ok(cache.join("dunnage/vm"))
+}
+
 impl Guest {
     /// A file that the guest left in `/out`.
     pub fn file(&self, name: &str) -> Result<String> {

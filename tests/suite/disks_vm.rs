@@ -11,7 +11,6 @@ use dunnage_tests::dunnage::binary;
 use dunnage_tests::guest::{self, Guest};
 use dunnage_tests::machine::machine;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// What each disk is attached with, and the disk's name.
@@ -41,7 +40,7 @@ fn disk_on_every_sort_of_device() -> Result<()> {
         dunnage_tests::workspace()
             .join("tests/suite/disks_vm/guest.sh")
             .display(),
-        cache()?.display(),
+        guest::kernels()?.display(),
         binary()?.canonicalize()?.display()
     );
     let machine = [("DUNNAGE_VM_QEMU", devices.as_str())];
@@ -72,14 +71,6 @@ fn disk_on_every_sort_of_device() -> Result<()> {
     );
     eprintln!("victim and culprit were named on:\n{watched}");
     Ok(())
-}
-
-/// Where `vm.sh` unpacks kernels.
-fn cache() -> Result<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let cache = cache.or_else(home).context("neither a cache nor a home")?;
-    Ok(cache.join("dunnage/vm"))
 }
 
 /// Whether the reader with one request outstanding is told to wait for the other, and nobody else for

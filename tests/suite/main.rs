@@ -20,6 +20,7 @@ mod disk;
 mod disks_vm;
 mod driver_files;
 mod engines;
+mod fsync_vm;
 mod grpc;
 mod hostile;
 mod interrupts;
