@@ -2,24 +2,28 @@
 //!
 //! Each directory and file is opened below the one before it, by one name and without following links
 //! (`openat` with `O_NOFOLLOW`), so nothing in the folder leads out of it, whoever changes it meanwhile.
+//! Names are taken in the order of their inodes, in which a disk has them side by side; [`readers`] look
+//! into the files while the walk goes on.
+
+mod readers;
 
 use super::error::ImageError;
 use super::limits::{FOLDER_DEPTH, GAPS, NAMES};
-use super::{Interest, Look, Walked};
+use super::{FoundBy, Interest, Look, Walked};
 use dunnage_model::gap::Gap;
-use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 use nix::sys::statfs::{
     CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC, FsType, PROC_SUPER_MAGIC,
     SECURITYFS_MAGIC, SYSFS_MAGIC, TRACEFS_MAGIC, fstatfs,
 };
+use readers::{Answer, Job, Outcome, Readers};
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What no image has, and what would be read without end.
 const KERNEL: [FsType; 7] = [
@@ -36,7 +40,8 @@ const KERNEL: [FsType; 7] = [
 pub(super) const ROOT_FOLDERS: [&str; 6] = ["usr", "etc", "bin", "lib", "sbin", "var"];
 
 struct Walk<'a, I: Interest> {
-    look: I::Look,
+    look: Arc<I::Look>,
+    readers: Readers<I::Look>,
     interest: &'a mut I,
     walked: Walked,
     names: usize,
@@ -80,8 +85,12 @@ pub(super) fn find(path: &Path) -> Result<OwnedFd, ImageError> {
 /// Shows all files of the folder to `interest`.
 pub(super) fn walk<I: Interest>(path: &Path, interest: &mut I) -> Result<Walked, ImageError> {
     let root = open(path)?;
+    let look = Arc::new(interest.look());
+    let readers = Readers::start(&look)
+        .map_err(|error| ImageError::reading(&path.display().to_string(), error))?;
     let mut walk = Walk {
-        look: interest.look(),
+        look,
+        readers,
         interest,
         walked: Walked::default(),
         names: 0,
@@ -90,9 +99,17 @@ pub(super) fn walk<I: Interest>(path: &Path, interest: &mut I) -> Result<Walked,
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
         match descend(&root, &folder) {
-            Ok(opened) => walk.folder(&opened, &folder, &mut folders)?,
+            Ok(opened) => walk.folder(&Arc::new(opened), &folder, &mut folders)?,
             Err(errno) => walk.gap(&folder, &format!("cannot be opened: {}", errno.desc())),
         }
+    }
+    loop {
+        let rest = walk.readers.rest();
+        let rest = rest.map_err(|error| ImageError::reading(&path.display().to_string(), error))?;
+        if rest.is_empty() {
+            break;
+        }
+        walk.show(rest)?;
     }
     if walk.untold > 0 {
         let why = format!("{} more of such things", walk.untold);
@@ -114,7 +131,7 @@ fn descend(root: &OwnedFd, folder: &Path) -> nix::Result<OwnedFd> {
 impl<I: Interest> Walk<'_, I> {
     fn folder(
         &mut self,
-        opened: &OwnedFd,
+        opened: &Arc<OwnedFd>,
         folder: &Path,
         folders: &mut Vec<PathBuf>,
     ) -> Result<(), ImageError> {
@@ -152,25 +169,27 @@ impl<I: Interest> Walk<'_, I> {
         Ok(())
     }
 
-    /// The names in a folder.
+    /// The names in a folder, in the order of their inodes.
     fn list(&mut self, opened: &OwnedFd, folder: &Path) -> Vec<OsString> {
         let listing = std::fs::read_dir(format!("/proc/self/fd/{}", opened.as_raw_fd()));
         let mut names = Vec::new();
         let listed = listing.and_then(|listing| {
             for entry in listing.take(NAMES + 1) {
-                names.push(entry?.file_name());
+                let entry = entry?;
+                names.push((entry.ino(), entry.file_name()));
             }
             Ok(())
         });
         if let Err(error) = listed {
             self.gap(folder, &format!("cannot be listed: {error}"));
         }
-        names
+        names.sort_unstable();
+        names.into_iter().map(|(_, name)| name).collect()
     }
 
     fn file(
         &mut self,
-        folder: &OwnedFd,
+        folder: &Arc<OwnedFd>,
         name: &OsStr,
         below: &Path,
         stat: &FileStat,
@@ -183,14 +202,29 @@ impl<I: Interest> Walk<'_, I> {
             self.interest.file(&path, size, None);
             return Ok(());
         }
-        match regular(folder, name) {
-            // A file that grows is not followed.
-            Ok(file) => {
-                let found = (self.look.file(&path, size, &mut file.take(size)))
-                    .map_err(|error| ImageError::reading(&path.display().to_string(), error))?;
-                self.interest.file(&path, size, Some(found));
+        self.readers.give(Job {
+            folder: Arc::clone(folder),
+            name: name.to_owned(),
+            path,
+            size,
+        });
+        let ready = self.readers.ready();
+        self.show(ready.map_err(|error| ImageError::reading(&below.to_string_lossy(), error))?)
+    }
+
+    /// Shows what the readers found.
+    fn show(&mut self, answers: Vec<Answer<FoundBy<I>>>) -> Result<(), ImageError> {
+        for Answer { path, size, found } in answers {
+            match found {
+                Outcome::Found(found) => self.interest.file(&path, size, Some(found)),
+                Outcome::Unopened(errno) => {
+                    let below = path.strip_prefix("/").unwrap_or(&path);
+                    self.gap(below, &format!("cannot be opened: {}", errno.desc()));
+                }
+                Outcome::Failed(error) => {
+                    return Err(ImageError::reading(&path.display().to_string(), error));
+                }
             }
-            Err(errno) => self.gap(below, &format!("cannot be opened: {}", errno.desc())),
         }
         Ok(())
     }
@@ -202,21 +236,6 @@ impl<I: Interest> Walk<'_, I> {
         } else {
             self.untold += 1;
         }
-    }
-}
-
-/// Opens a file that was a regular one a moment ago, if it still is.
-fn regular(folder: &OwnedFd, name: &OsStr) -> nix::Result<File> {
-    let flags = OFlag::O_RDONLY
-        | OFlag::O_NOFOLLOW
-        | OFlag::O_NONBLOCK
-        | OFlag::O_NOCTTY
-        | OFlag::O_CLOEXEC;
-    let opened = openat(folder.as_fd(), name, flags, Mode::empty())?;
-    if kind(&fstat(&opened)?) == SFlag::S_IFREG {
-        Ok(File::from(opened))
-    } else {
-        Err(Errno::EINVAL)
     }
 }
 
