@@ -40,6 +40,9 @@ pub(super) struct Job {
     pub(super) size: u64,
 }
 
+/// Files for one thread, with their place in the order.
+type Batch = (u64, Vec<Job>);
+
 /// What came of a file.
 pub(super) struct Answer<F> {
     pub(super) path: PathBuf,
@@ -62,7 +65,7 @@ enum Message<F> {
 
 /// The threads, and what they were given. They end when this is dropped.
 pub(super) struct Readers<L: Look> {
-    jobs: Option<Sender<(u64, Vec<Job>)>>,
+    jobs: Option<Sender<Batch>>,
     messages: Receiver<Message<L::Found>>,
     threads: Vec<JoinHandle<()>>,
     batch: Vec<Job>,
@@ -214,7 +217,7 @@ impl<L: Look> Drop for Readers<L> {
 /// What one thread has.
 struct Reader<L: Look> {
     look: Arc<L>,
-    given: Arc<Mutex<Receiver<(u64, Vec<Job>)>>>,
+    given: Arc<Mutex<Receiver<Batch>>>,
     large: Arc<Mutex<()>>,
     send: Sender<Message<L::Found>>,
 }
