@@ -58,6 +58,18 @@ fn run_exits_as_the_command_does() -> Result<()> {
     }
     let outcome = run(&["--json", "/no-such-folder/x"], &["true"])?;
     ensure!(outcome.status == Some(1), "{:?}", outcome.status);
+    // A report that finds no room takes neither its text nor the command's own failure along.
+    for (command, code) in [("true", 1), ("exit 3", 3)] {
+        let outcome = run(&["--json", "/dev/full"], &["sh", "-c", command])?;
+        ensure!(
+            outcome.status == Some(code)
+                && outcome.stderr.contains("CPU time")
+                && outcome.stderr.contains("cannot write the report"),
+            "{command}: {:?}: {}",
+            outcome.status,
+            outcome.stderr
+        );
+    }
     Ok(())
 }
 

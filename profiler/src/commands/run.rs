@@ -65,14 +65,19 @@ pub(super) fn run(global: &Global, args: &RunArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(end.code()));
     };
     let bound = args.max_disturbance.unwrap_or(BOUND);
-    if let (Some(mut file), Some(path)) = (file, &args.file) {
-        let document = RunDocument::new(&report, bound);
-        json::write(&mut file, &document, Layout::Indented)
-            .with_context(|| format!("cannot write the report to {}", path.display()))?;
-    }
     let page = Page::of_stderr(colour(global.color));
     // Where standard error is gone nobody reads it; the command's exit code still counts.
     let _ = stderr().write_all(text::run(&report, bound, &page).as_bytes());
+    if let (Some(mut file), Some(path)) = (file, &args.file) {
+        let document = RunDocument::new(&report, bound);
+        let written = json::write(&mut file, &document, Layout::Indented)
+            .with_context(|| format!("cannot write the report to {}", path.display()));
+        match written {
+            // How the command failed says more than that the report is missing.
+            Err(error) if end.code() != 0 => say(&told(&error)),
+            written => written?,
+        }
+    }
     let over = args.max_disturbance.is_some() && report.trust(bound) == Trust::Disturbed;
     Ok(ExitCode::from(match end {
         RunEnd::Exited(0) if over => DISTURBED,

@@ -146,7 +146,10 @@ fn circumstances(seen: &Circumstances) -> String {
         let value = value.filter(|time| time.0 > 0)?;
         Some(format!("{what} {}", seconds(value.seconds())))
     };
-    let count = |value: Option<u64>, what: &str| Some(format!("{} {what}", value?));
+    let count = |value: Option<u64>, one: &str, many: &str| {
+        let value = value?;
+        Some(format!("{value} {}", if value == 1 { one } else { many }))
+    };
     let size = |value: Option<dunnage_model::units::Bytes>, what: &str| {
         #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
         let shown = value.map(|value| bytes(value.0 as f64))?;
@@ -157,9 +160,13 @@ fn circumstances(seen: &Circumstances) -> String {
         time(seen.throttled, "held back by a quota for"),
         time(seen.waited_for_itself, "waited behind its own threads for"),
         time(seen.steal, "the machine's steal was"),
-        count(seen.involuntary_switches, "involuntary switches"),
-        count(seen.migrations, "migrations"),
-        count(seen.major_faults, "major faults"),
+        count(
+            seen.involuntary_switches,
+            "involuntary switch",
+            "involuntary switches",
+        ),
+        count(seen.migrations, "migration", "migrations"),
+        count(seen.major_faults, "major fault", "major faults"),
         size(seen.read_from_disk, "read from disk"),
         size(seen.refaulted.filter(|bytes| bytes.0 > 0), "refaulted"),
         seen.frequency.map(|(lowest, highest)| {
