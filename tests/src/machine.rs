@@ -102,8 +102,23 @@ pub fn settles() -> Result<bool> {
     }
 }
 
-/// Busy ticks and all ticks of the machine since boot, from `/proc/stat`.
+/// Busy ticks and all ticks of the machine since boot.
 fn ticks() -> Result<(f64, f64)> {
+    let numbers = cpu_ticks()?;
+    let all: f64 = numbers.iter().sum();
+    Ok((all - numbers[3] - numbers[4], all))
+}
+
+/// CPU time that the hypervisor took from the machine since boot, in seconds.
+pub fn stolen_seconds() -> Result<f64> {
+    Ok(cpu_ticks()?[7] / TICKS_A_SECOND)
+}
+
+/// What `/proc/stat` counts in, on every architecture that Dunnage runs on (`USER_HZ`).
+const TICKS_A_SECOND: f64 = 100.0;
+
+/// The machine's CPU time since boot in ticks, up to the stolen one: the first line of `/proc/stat`.
+fn cpu_ticks() -> Result<Vec<f64>> {
     let text = read("/proc/stat")?;
     let line = text.lines().next().context("/proc/stat is empty")?;
     let numbers: Vec<f64> = line
@@ -113,8 +128,7 @@ fn ticks() -> Result<(f64, f64)> {
         .map(str::parse)
         .collect::<Result<_, _>>()?;
     ensure!(numbers.len() == 8, "/proc/stat begins with {line:?}");
-    let all: f64 = numbers.iter().sum();
-    Ok((all - numbers[3] - numbers[4], all))
+    Ok(numbers)
 }
 
 #[cfg(test)]
