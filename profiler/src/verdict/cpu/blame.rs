@@ -186,7 +186,12 @@ fn by_others(
             .map_or(Limit::None, Limit::ParentQuota);
         case.trust = throttled.trust;
     }
-    thresholds::OTHERS.passed(case.harm(), loss).then_some(case)
+    // Who is on a CPU while the hypervisor has it does not run, and is charged for those who wait all the
+    // same. So a queue must have taken more than the hypervisor could.
+    let stolen = scene.stolen().min(case.queued);
+    thresholds::OTHERS
+        .passed(case.harm() - stolen, loss)
+        .then_some(case)
 }
 
 /// Whether a party does so much I/O that the kernel's threads work for it, as far as anybody can tell:

@@ -74,6 +74,12 @@ fn why(scene: &Scene<'_>, party: usize) -> String {
         return "those who waited beside it were held back by their own limits or threads"
             .to_owned();
     }
+    if scene.stolen() > 0.0 && scene.took_from(first, party, &scene.at_stake(first)) {
+        return format!(
+            "the hypervisor took as much as {} waited",
+            called(&scene.window.parties[first].party)
+        );
+    }
     format!(
         "stayed within its share while {} waited",
         called(&scene.window.parties[first].party)

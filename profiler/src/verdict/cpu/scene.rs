@@ -174,6 +174,11 @@ impl<'a> Scene<'a> {
         self.all.is_heavy(entry) && self.ran[victim] >= thresholds::AMONG_TAKERS * fair
     }
 
+    /// Seconds that the hypervisor took from all CPUs.
+    pub(super) fn stolen(&self) -> f64 {
+        self.window.machine.steal.seconds()
+    }
+
     /// What each claimant ran on the CPUs on which `victim` waited, by number in the contest.
     pub(super) fn at_stake(&self, victim: usize) -> Vec<f64> {
         let waited = |on: &&OwnerCpu| on.wait.0 > 0;

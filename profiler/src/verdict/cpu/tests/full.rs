@@ -3,6 +3,7 @@
 use super::super::judge;
 use super::world::{World, accusations, verdict};
 use dunnage_model::party::PartyKind;
+use dunnage_model::units::Nanos;
 use dunnage_model::verdict::Cause::{self, Neighbour};
 
 /// `victim` waited on a CPU behind each of these for so many seconds.
@@ -110,6 +111,33 @@ fn bystanders_who_wait_want_no_more_than_they_had() {
     let judgement = judge(&world.exact());
     assert_eq!(accusations(&judgement), [harms("web", "batch")]);
     assert!(verdict(&judgement, "web", Neighbour).confidence > 0.9);
+}
+
+/// The hypervisor has the CPU for a moment while the shop is on it: whoever wakes up there meanwhile waits,
+/// behind the shop by the scheduler's books. Read on a real host with neighbours of its own.
+#[test]
+fn what_the_hypervisor_may_have_taken_is_no_neighbours_doing() {
+    for (stolen, expected) in [
+        (0.0, vec![harms("idle", "shop")]),
+        (0.01, vec![harms("idle", "shop")]),
+        (0.07, vec![]),
+        (0.3, vec![]),
+    ] {
+        let mut world = World::new(2, 1.0);
+        let (idle, shop) = (world.container("idle"), world.container("shop"));
+        world.ran(shop, 0, 0.95);
+        world.ran(idle, 0, 0.002);
+        waited(&mut world, idle, 0, &[(shop, 0.072)]);
+        world.row(idle).waits = 1;
+        world.row(idle).wakes = 1;
+        world.window.machine.steal = Nanos::from_seconds(stolen);
+        let judgement = judge(&world.exact());
+        assert_eq!(accusations(&judgement), expected, "{stolen} s stolen");
+        let why = judgement.cleared.iter().find(|c| c.party.name == "shop");
+        let why = why.map(|cleared| cleared.why.as_str());
+        let reason = "the hypervisor took as much as idle waited";
+        assert_eq!(why, expected.is_empty().then_some(reason));
+    }
 }
 
 /// Who has more of the CPU than an equal part, and rests now and then, is still above its share beside
