@@ -15,6 +15,7 @@
 mod agent;
 mod cgroups;
 mod cost;
+mod entering;
 mod figures;
 mod images;
 mod loads;

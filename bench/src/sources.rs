@@ -2,8 +2,8 @@
 //! that know nothing of each other: by the kernel's statistics, calibrated with an empty program, and by
 //! the load's own CPU time in pairs of runs without and with all sources.
 
+use crate::entering;
 use crate::figures::{Table, interval, median, spread};
-use crate::loads;
 use crate::mixed::{Mixed, Ran};
 use crate::switch;
 use aya::programs::loaded_programs;
@@ -18,12 +18,6 @@ use std::time::{Duration, Instant};
 
 /// What all sources together may cost the load, in percent of its CPU time.
 const PROMISED: f64 = 2.0;
-
-/// Ping-pongs of one run that says what entering a program costs, some half a second, two switches each;
-/// and how many pairs of such runs.
-const PING_PONGS: u32 = 100_000;
-const SWITCHES_A_PING_PONG: f64 = 2.0;
-const ENTERING_PAIRS: u32 = 12;
 
 /// A window of the agent without the load, and then a time under it, which pass before a measurement: what
 /// sources attach on demand, or for a part of the time only, is attached as it is in the long run then.
@@ -97,7 +91,7 @@ pub(crate) fn measure(folder: &Path, pairs: u32, operations: u64) -> anyhow::Res
     // The first run fills the caches and is not counted.
     load.run(operations)?;
     say(&mut table, &load.run(operations)?);
-    let entering = entering(&mut table)?;
+    let entering = entering::measure(&mut table)?;
     for contender in contenders {
         let spent = statistics(contender, &mut load, operations)?;
         spent.add_to(&mut table, contender, entering);
@@ -164,31 +158,6 @@ fn grown(load: &mut Mixed, operations: u64, with_first: bool) -> anyhow::Result<
         (with(load)?, without)
     };
     Ok((with.an_operation() / without.an_operation() - 1.0) * 100.0)
-}
-
-/// Nanoseconds of CPU time that an event with an empty program costs more than one without, which the
-/// kernel's statistics do not see: they begin when the program is entered.
-fn entering(table: &mut Table) -> anyhow::Result<f64> {
-    let run = |what| -> anyhow::Result<f64> {
-        let _loaded = switch::load(what)?;
-        loads::ping_pong(PING_PONGS)
-    };
-    run(switch::Attached::Nothing)?;
-    let mut nanos = Vec::new();
-    for _ in 0..ENTERING_PAIRS {
-        let without = run(switch::Attached::Nothing)?;
-        let with = run(switch::Attached::Empty)?;
-        nanos.push((with - without) * 1e9 / SWITCHES_A_PING_PONG);
-    }
-    let (low, high) = interval(&nanos);
-    table.add(
-        "an event with an empty program, by CPU time",
-        median(&nanos),
-        "ns more",
-        None,
-        format!("{low:.0} to {high:.0} with a confidence of 95 %"),
-    );
-    Ok(median(&nanos))
 }
 
 /// What the kernel's statistics say of one run.
