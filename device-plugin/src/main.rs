@@ -35,7 +35,10 @@ fn main() -> ExitCode {
     if let Some(code) = dunnage_inventory::families::nvidia::serve_nvml_probe_if_asked() {
         return code;
     }
-    let cli = Cli::parse();
+    let cli: Cli = match commands::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let context = Context::new(HostRoot::new(cli.host_root), cli.json, &cli.devices);
     match context.and_then(|context| commands::run(&context, &cli.devices)) {
         Ok(code) => code,

@@ -5,8 +5,7 @@
 mod cli;
 mod commands;
 
-use clap::Parser;
-use dunnage_device_plugin::commands::{is_broken_pipe, told};
+use dunnage_device_plugin::commands::{is_broken_pipe, parse, told};
 use dunnage_profiler::sys;
 use std::process::ExitCode;
 
@@ -21,7 +20,10 @@ fn main() -> ExitCode {
         return code;
     }
     sys::share_heap();
-    let cli = cli::Cli::parse();
+    let cli: cli::Cli = match parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     commands::diagnostics::start(&cli);
     match commands::run(&cli) {
         Ok(code) => code,

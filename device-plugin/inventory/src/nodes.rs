@@ -55,6 +55,8 @@ pub fn located(there: Located, role: Role) -> Option<Node> {
 }
 
 fn of_metadata(path: PathBuf, metadata: &Metadata, role: Role) -> Option<Node> {
+    // Engines are told of nodes in JSON, which has text alone.
+    path.to_str()?;
     let kind = metadata.file_type();
     if !kind.is_char_device() && !kind.is_block_device() {
         return None;
@@ -103,6 +105,16 @@ mod tests {
         for bad in ["", "../etc/shadow", "/etc/shadow", "a/../../b"] {
             assert_eq!(below_dev(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_node_whose_name_is_no_text_is_none() {
+        use std::os::unix::ffi::OsStrExt;
+        let metadata = std::fs::metadata("/dev/null").unwrap();
+        let named = |bytes| PathBuf::from(std::ffi::OsStr::from_bytes(bytes));
+        let node = |bytes| of_metadata(named(bytes), &metadata, Role::Own);
+        assert!(node(b"/dev/x").is_some());
+        assert!(node(b"/dev/\xff").is_none());
     }
 
     #[test]

@@ -29,12 +29,22 @@ pub(super) struct OfferArgs {
     management: bool,
 
     /// Where NVIDIA's driver is installed, as the host names it
-    #[arg(long, value_name = "DIR", default_value = "/")]
+    #[arg(long, value_name = "DIR", default_value = "/", value_parser = host_path)]
     pub(super) driver_root: PathBuf,
 
     /// Where folders of links are kept that containers mount, as the host names it
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/dunnage/links")]
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/dunnage/links", value_parser = host_path)]
     links_dir: PathBuf,
+}
+
+/// A path as the host names it: what engines are told must not depend on a folder that somebody stood
+/// in, and they are told in JSON, which has text alone.
+pub(super) fn host_path(text: &str) -> Result<PathBuf, &'static str> {
+    if text.starts_with('/') {
+        Ok(PathBuf::from(text))
+    } else {
+        Err("it must begin with `/`, as the host names it")
+    }
 }
 
 impl OfferArgs {

@@ -21,7 +21,7 @@ use dunnage_model::document::PartyDocument;
 use std::path::Path;
 use std::process::ExitCode;
 
-pub use output::{CANNOT_WRITE, Gaps, is_broken_pipe, print_text, say, told};
+pub use output::{CANNOT_WRITE, Gaps, is_broken_pipe, parse, print_text, say, told};
 
 /// Says who owns a cgroup. The big program asks its engines; see [`Context::parties`].
 pub trait NameParty {

@@ -1,11 +1,13 @@
 //! Standard output and standard error.
 
 use anyhow::Context as _;
+use clap::Parser;
 use dunnage_model::escape::{armoured_json, escaped};
 use dunnage_model::gap::Gap;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write, stderr, stdout};
+use std::process::ExitCode;
 
 /// What is said where standard output takes nothing.
 pub const CANNOT_WRITE: &str = "cannot write to standard output";
@@ -36,6 +38,30 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_pipe))
+}
+
+/// It could not do what was asked.
+const FAILED: u8 = 1;
+/// What clap itself exits with.
+const WRONG_USAGE: u8 = 2;
+
+/// The command line of this process.
+///
+/// # Errors
+/// The exit code where nothing is left to do: the usage was wrong, or help was asked for, which is a
+/// failure where it could not be written.
+pub fn parse<P: Parser>() -> Result<P, ExitCode> {
+    P::try_parse().map_err(|error| {
+        let written = error.print().and_then(|()| stdout().flush());
+        match written {
+            _ if error.use_stderr() => ExitCode::from(WRONG_USAGE),
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                say(&format!("{CANNOT_WRITE}: {error}"));
+                ExitCode::from(FAILED)
+            }
+            _ => ExitCode::SUCCESS,
+        }
+    })
 }
 
 /// Writes `text` to standard output, at once.
