@@ -124,3 +124,18 @@ fn a_rule_does_not_list_again_what_a_family_has() {
         assert_eq!(devices_with(&tree, "rules", &config), [], "{class}");
     }
 }
+
+#[test]
+fn a_node_that_two_rules_select_is_the_first_ones_and_that_is_said() {
+    let tree = Tree::load("rules-apex");
+    let config = dunnage_inventory::Config::parse(
+        "[[rule]]\nname = \"one\"\nclass = \"apex\"\n[[rule]]\nname = \"two\"\ndriver = \"apex\"\n",
+    )
+    .unwrap();
+    let inventory = dunnage_inventory::scan(&tree.host(), &config);
+    let rules = inventory.devices.iter().filter(|one| one.family == "rules");
+    let ids: Vec<_> = rules.map(|one| one.id.as_str()).collect();
+    assert_eq!(ids, ["one-apex_0", "one-apex_1"]);
+    let gap = inventory.gaps.iter().find(|gap| gap.what == "rule two");
+    assert!(gap.unwrap().why.contains("2 of the 2"), "{gap:?}");
+}

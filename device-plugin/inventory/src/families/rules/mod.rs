@@ -10,7 +10,8 @@ use crate::{nodes, pci};
 use dunnage_host::HostRoot;
 use dunnage_model::gap::Gap;
 use select::Match;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// Whatever a rule of the configuration names.
 pub(super) struct Rules;
@@ -22,8 +23,22 @@ impl Family for Rules {
 
     fn scan(&self, host: &HostRoot, config: &Config) -> Found {
         let mut found = Found::default();
+        let mut taken: BTreeSet<PathBuf> = BTreeSet::new();
         for rule in &config.rules {
-            let (matches, cut) = select::matches(host, &rule.select);
+            let (mut matches, cut) = select::matches(host, &rule.select);
+            let all = matches.len();
+            // Two devices of one node would be given to two who must not share it.
+            matches.retain(|one| !one.nodes.iter().any(|node| taken.contains(&node.path)));
+            if matches.len() < all {
+                let why = format!(
+                    "{} of the {all} that it selects are an earlier rule's, which has them",
+                    all - matches.len()
+                );
+                let what = format!("rule {}", rule.name);
+                found.gaps.push(Gap::new(what, why));
+            }
+            let nodes = matches.iter().flat_map(|one| &one.nodes);
+            taken.extend(nodes.map(|node| node.path.clone()));
             if cut {
                 let why = "it selects too much; what is beyond the bounds is not looked at";
                 found
