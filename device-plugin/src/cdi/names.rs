@@ -86,35 +86,44 @@ pub fn resolve<'i>(name: &str, inventory: &'i Inventory) -> Vec<&'i Device> {
         .collect()
 }
 
+/// Whether both are of one kind; quicker than to compare the two names of it, because a rule may
+/// select thousands of devices.
+fn same_kind(one: &Device, other: &Device) -> bool {
+    class(one) == class(other) && (one.vendor == other.vendor || kind(one) == kind(other))
+}
+
 /// The number of a device among those of its kind; a part of another one is `whole:part`, as MIG
 /// instances are called elsewhere too.
 fn index(device: &Device, inventory: &Inventory) -> String {
-    let kind_of = kind(device);
-    let whole = |one: &Device| parent(one, inventory).is_none_or(|of| kind(of) != kind_of);
+    let of_kind = || {
+        inventory
+            .devices
+            .iter()
+            .filter(|one| same_kind(one, device))
+    };
+    let whole = |one: &Device| parent(one, inventory).is_none_or(|of| !same_kind(of, device));
     let position = |mut those: Box<dyn Iterator<Item = &Device> + '_>| {
         those.position(|one| one.id == device.id).unwrap_or(0)
     };
-    let same_kind = || inventory.devices.iter().filter(|one| kind(one) == kind_of);
-    match parent(device, inventory).filter(|of| kind(of) == kind_of) {
+    match parent(device, inventory).filter(|of| same_kind(of, device)) {
         Some(of) => {
             let part = position(Box::new(
-                same_kind().filter(|one| one.parent.as_ref() == Some(&of.id)),
+                of_kind().filter(|one| one.parent.as_ref() == Some(&of.id)),
             ));
             format!("{}:{part}", index_of_whole(of, inventory))
         }
-        None => position(Box::new(same_kind().filter(|one| whole(one)))).to_string(),
+        None => position(Box::new(of_kind().filter(|one| whole(one)))).to_string(),
     }
 }
 
 /// The number of a whole. A part of a part is counted under its own whole alone, so that devices whose
 /// parents form a loop end here.
 fn index_of_whole(device: &Device, inventory: &Inventory) -> usize {
-    let kind_of = kind(device);
     inventory
         .devices
         .iter()
-        .filter(|one| kind(one) == kind_of)
-        .filter(|one| parent(one, inventory).is_none_or(|of| kind(of) != kind_of))
+        .filter(|one| same_kind(one, device))
+        .filter(|one| parent(one, inventory).is_none_or(|of| !same_kind(of, device)))
         .position(|one| one.id == device.id)
         .unwrap_or(0)
 }
@@ -129,17 +138,16 @@ fn parent<'i>(device: &Device, inventory: &'i Inventory) -> Option<&'i Device> {
 
 /// Whether an id can be a name: no index, no reserved word, and no other device's.
 fn is_free(id: &str, device: &Device, inventory: &Inventory) -> bool {
-    let kind_of = kind(device);
+    let twin = |one: &Device| {
+        one.id != device.id
+            && (one.id == id || !is_name(&one.id) && device_name(&one.id).as_deref() == Some(id))
+    };
+    // Nothing but digits and colons is in an index.
+    let may_be_index = id.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+    let taken = |one: &Device| twin(one) || may_be_index && index(one, inventory) == id;
     id != ALL
         && !id.starts_with(HOST_NAMES)
-        && inventory
-            .devices
-            .iter()
-            .filter(|one| kind(one) == kind_of)
-            .all(|one| {
-                let twin = one.id != device.id && device_name(&one.id).as_deref() == Some(id);
-                !twin && index(one, inventory) != id
-            })
+        && !(inventory.devices.iter()).any(|one| same_kind(one, device) && taken(one))
 }
 
 /// `intel` becomes `intel.com`; a vendor with a dot keeps its name; a vendor that only has a PCI id is
@@ -180,14 +188,28 @@ fn device_name(id: &str) -> Option<String> {
     Some(clean(id, ":")).filter(|name| !name.is_empty())
 }
 
+/// Whether an id is a name as it stands.
+fn is_name(id: &str) -> bool {
+    let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = id.as_bytes();
+    let allowed = |c: char| is_allowed(c, ":");
+    id.len() <= LONGEST && edge(bytes.first()) && edge(bytes.last()) && id.chars().all(allowed)
+}
+
+/// The longest name, in characters.
+const LONGEST: usize = 128;
+
+fn is_allowed(c: char, more: &str) -> bool {
+    c.is_ascii_alphanumeric() || "_-.".contains(c) || more.contains(c)
+}
+
 /// The characters that a name may have, others replaced by `-`; the first and the last are letters or
 /// digits; at most 128 of them.
 fn clean(text: &str, more: &str) -> String {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c) || more.contains(c);
     let replaced: String = text
         .chars()
-        .take(128)
-        .map(|c| if allowed(c) { c } else { '-' })
+        .take(LONGEST)
+        .map(|c| if is_allowed(c, more) { c } else { '-' })
         .collect();
     replaced
         .trim_matches(|c: char| !c.is_ascii_alphanumeric())
