@@ -1,6 +1,6 @@
 //! `devices docker`: the options of `docker run`, `podman run` and `ctr run`.
 
-use super::given::{Given, NEEDS_CDI};
+use super::given::Given;
 use super::{Context, output};
 use crate::engines::{containerd, docker, podman, shell};
 use clap::Args;
@@ -24,6 +24,9 @@ struct Way {
     without: &'static str,
 }
 
+/// Why there are no options without CDI.
+const UNSAID: &str = "# these devices need a hook, or have a colon in a path: options cannot say that, CDI and the OCI runtime can";
+
 /// Why Podman without root cannot be given these devices by CDI.
 const RENAMED: &str = "# not by CDI: nodes of these devices have other names inside, and another device would be there";
 
@@ -34,7 +37,7 @@ pub(super) fn run(context: &Context, args: &DockerArgs) -> anyhow::Result<ExitCo
         when,
         program,
         options,
-        without: NEEDS_CDI,
+        without: UNSAID,
     };
     let ways = [
         way(

@@ -6,7 +6,8 @@
 
 use super::Wanted;
 use crate::offer::Edits;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 /// The options where the daemon reads CDI files. The groups are said beside: Docker (seen with 28.5)
 /// sets the process's user and groups after it has applied the CDI files, so that theirs are lost, and
@@ -31,10 +32,14 @@ fn groups(edits: &Edits) -> impl Iterator<Item = String> {
         .map(|gid| format!("--group-add={gid}"))
 }
 
-/// The options where it does not. `None` where the changes have a hook, which cannot be said.
+/// The options where it does not. `None` where the changes have a hook or a path with a colon, which
+/// cannot be said.
 #[must_use]
 pub fn classic(edits: &Edits) -> Option<Vec<String>> {
-    if !edits.hooks.is_empty() {
+    let nodes = (edits.nodes.iter()).flat_map(|node| [&node.host_path, &node.path]);
+    let mounts = (edits.mounts.iter()).flat_map(|mount| [&mount.host_path, &mount.container_path]);
+    let has_colon = |path: &PathBuf| path.as_os_str().as_bytes().contains(&b':');
+    if !edits.hooks.is_empty() || nodes.chain(mounts).any(has_colon) {
         return None;
     }
     let mut options = Vec::new();
@@ -123,6 +128,9 @@ mod tests {
                 "--env=LIBVA_DRIVER_NAME=iHD"
             ]
         );
+        let mut colon = wanted.edits.clone();
+        colon.nodes[0].host_path = "/dev/pci-0000:00".into();
+        assert_eq!(classic(&colon), None);
         wanted.edits.hooks.push(Hook {
             name: "createContainer",
             path: "/h".into(),
