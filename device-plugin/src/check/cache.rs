@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Raised whenever the facts, or the way they are read, change.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// The largest entry: facts of the largest images have some hundred kilobytes.
 const MAX_ENTRY: u64 = 8 << 20;
 /// Entries that are kept; the oldest go first.

@@ -23,6 +23,8 @@ pub(crate) struct Elf {
     pub(crate) blob: Vec<u8>,
     /// Without a dynamic section, as static programs are.
     pub(crate) fixed: bool,
+    /// `DF_1_PIE`: a program that can be loaded anywhere.
+    pub(crate) anywhere: bool,
 }
 
 impl Default for Elf {
@@ -38,6 +40,7 @@ impl Default for Elf {
             defines: Vec::new(),
             blob: Vec::new(),
             fixed: false,
+            anywhere: false,
         }
     }
 }
@@ -95,6 +98,9 @@ impl Elf {
         }
         if let Some(name) = self.soname {
             dynamic.push((14, u64::from(strings.add(name))));
+        }
+        if self.anywhere {
+            dynamic.push((0x6fff_fffb, 0x0800_0000));
         }
         self.symbols(&mut file, &mut strings, &mut dynamic);
         self.version_needs(&mut file, &mut strings, &mut dynamic);

@@ -168,7 +168,10 @@ impl Collector {
     }
 
     fn machine(&mut self, path: &Path, head: &Head, seen: &Seen) {
-        let started = head.sort == Sort::Program || seen.dynamic.interpreter.is_some();
+        let dynamic = &seen.dynamic;
+        let started = head.sort == Sort::Program
+            || dynamic.interpreter.is_some()
+            || dynamic.is_program && dynamic.soname.is_none();
         if !started || matches!(head.machine, 190 | 224) {
             return;
         }

@@ -98,11 +98,17 @@ pub const DYNAMIC: u32 = 2;
 /// `PT_INTERP`.
 pub const INTERPRETER: u32 = 3;
 
+/// `DF_1_PIE`.
+const FLAG_PIE: u64 = 0x0800_0000;
+
 /// What is taken from a file's dynamic section.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dynamic {
     /// The program that loads it.
     pub interpreter: Option<String>,
+    /// Whether it is a program that can be loaded anywhere (`DF_1_PIE`): a static one has no
+    /// interpreter, and nothing else tells it from a library.
+    pub is_program: bool,
     /// Its own name.
     pub soname: Option<String>,
     /// The libraries that it must have.
@@ -243,7 +249,11 @@ pub fn dynamic<R: Ranges + ?Sized>(
         return found;
     }
     match Tables::of(file, head) {
-        Some(tables) => tables.read(wanted, &mut found),
+        Some(tables) => {
+            let flags = tables.entry(tag::FLAGS_1).unwrap_or(0);
+            found.is_program = flags & FLAG_PIE != 0;
+            tables.read(wanted, &mut found);
+        }
         None => found.incomplete = true,
     }
     found
@@ -277,6 +287,7 @@ mod tag {
     pub(super) const STRSZ: u64 = 10;
     pub(super) const SONAME: u64 = 14;
     pub(super) const GNU_HASH: u64 = 0x6fff_fef5;
+    pub(super) const FLAGS_1: u64 = 0x6fff_fffb;
     pub(super) const VERDEF: u64 = 0x6fff_fffc;
     pub(super) const VERDEFNUM: u64 = 0x6fff_fffd;
     pub(super) const VERNEED: u64 = 0x6fff_fffe;

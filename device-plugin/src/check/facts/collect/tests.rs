@@ -72,6 +72,24 @@ fn a_program_is_found_through_links_of_folders_and_files() {
 }
 
 #[test]
+fn a_static_program_that_can_be_loaded_anywhere_is_no_library() {
+    let machines = |program: Elf| {
+        let found = facts(&ImageMeta::default(), &[("/server", program.bytes())]);
+        found.machines.into_keys().collect::<Vec<_>>()
+    };
+    let library = Elf {
+        machine: 183,
+        ..Elf::default()
+    };
+    let program = Elf {
+        anywhere: true,
+        ..library.clone()
+    };
+    assert!(machines(library).is_empty());
+    assert_eq!(machines(program), [183]);
+}
+
+#[test]
 fn loops_of_links_end() {
     let mut links = BTreeMap::new();
     links.insert(PathBuf::from("/a"), PathBuf::from("b"));
