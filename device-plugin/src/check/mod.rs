@@ -15,6 +15,7 @@ pub mod machine;
 mod testing;
 pub mod version;
 
+use crate::cdi::names;
 use clauses::{Outcome, Verdict};
 use dunnage_host::HostRoot;
 use dunnage_inventory::Inventory;
@@ -59,6 +60,9 @@ pub enum CheckError {
     /// There is no such device.
     #[error("no device is called {0:?}: `devices list` shows those there are")]
     NoSuchDevice(String),
+    /// The name is that of all of a kind.
+    #[error("{0:?} is several devices: name one of them")]
+    SeveralDevices(String),
 }
 
 /// Checks an image against a host.
@@ -72,11 +76,11 @@ pub fn check(
     options: &CheckOptions,
 ) -> Result<CompatibilityDocument, CheckError> {
     let device = match &options.device {
-        Some(name) => Some(
-            inventory
-                .find(name)
-                .ok_or_else(|| CheckError::NoSuchDevice(name.clone()))?,
-        ),
+        Some(name) => match names::resolve(name, inventory)[..] {
+            [device] => Some(device),
+            [] => return Err(CheckError::NoSuchDevice(name.clone())),
+            _ => return Err(CheckError::SeveralDevices(name.clone())),
+        },
         None => None,
     };
     let (meta, mut facts, mut gaps) = read(source, options)?;

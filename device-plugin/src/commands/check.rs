@@ -1,5 +1,6 @@
 //! `devices check`: whether an image can work with this host.
 
+use super::given::host_path;
 use super::{Context, output};
 use crate::check::image::Source;
 use crate::check::{CheckOptions, cache, check, clauses::Verdict, verdict_of};
@@ -21,7 +22,7 @@ pub struct CheckArgs {
     #[command(flatten)]
     what: What,
 
-    /// The device, by its id or another name of it [default: whichever answers best]
+    /// The device, by its id, another name of it, or its CDI name [default: whichever answers best]
     #[arg(long, value_name = "ID")]
     device: Option<String>,
 
@@ -38,7 +39,7 @@ pub struct CheckArgs {
     containerd: Option<PathBuf>,
 
     /// The folder of the host that NVIDIA's driver is installed in
-    #[arg(long, value_name = "DIR", default_value = "/")]
+    #[arg(long, value_name = "DIR", default_value = "/", value_parser = host_path)]
     driver_root: PathBuf,
 
     /// Read the image again, and keep nothing of it

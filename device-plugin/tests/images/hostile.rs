@@ -1,6 +1,6 @@
 //! Hostile images: a clear error or a gap, never a panic, never a file of this machine.
 
-use crate::build::{Item, Made, Packing, archive, file, gzip, header, hex, layer};
+use crate::build::{Item, Made, Packing, archive, file, gzip, header, hex, layer, pack};
 use crate::view::View;
 use dunnage_device_plugin::check::image::{ImageError, Interest, Look, Source, open};
 use serde_json::json;
@@ -296,10 +296,37 @@ fn a_folder_that_is_no_root_file_system_says_so() {
     fs::write(dir.path().join("readme"), "x").unwrap();
     let error = View::of(&source).err().unwrap().to_string();
     assert!(error.contains("no root file system"), "{error}");
-    let program = dir.path().join("server");
-    fs::write(&program, "x").unwrap();
+    // On file systems without modes every file may be run.
+    let program = dir.path().join("photos/server");
+    fs::write(&program, "#!x").unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(View::of(&source).is_err());
+    fs::write(&program, "\x7fELF").unwrap();
     assert!(View::of(&source).is_ok(), "an image of one static program");
+}
+
+#[test]
+fn an_archive_of_one_static_program_is_a_root_file_system() {
+    let program = |path| layer(&[file("readme", "x"), file(path, "\x7fELF\x02")]);
+    for path in ["server", "./app/server"] {
+        for packing in [Packing::None, Packing::Gzip, Packing::Zstd] {
+            let view = read(&pack(&program(path), packing)).unwrap();
+            assert_eq!(view.walked.files, 2, "{path} {packing:?}");
+        }
+    }
+    let mut unmarked = header("server", EntryType::Regular, 4);
+    unmarked.set_mode(0o644);
+    unmarked.set_cksum();
+    let mut tar = Builder::new(Vec::new());
+    tar.append(&unmarked, &b"\x7fELF"[..]).unwrap();
+    for bytes in [
+        tar.into_inner().unwrap(),
+        layer(&[file("server", "#!/bin/sh")]),
+        program("a/folder/further/down/server"),
+    ] {
+        let error = read(&bytes).unwrap_err().to_string();
+        assert!(error.contains("docker export"), "{error}");
+    }
 }
 
 #[test]
@@ -329,6 +356,43 @@ fn what_is_no_image_says_so() {
     }
     let source = Source::Archive("/dev/zero".into());
     assert!(View::of(&source).is_err());
+}
+
+#[test]
+fn what_only_looks_like_an_image_says_what_it_is() {
+    let tar = layer(&[file("chart/values.yaml", "x")]);
+    let config = b"{}".to_vec();
+    let blob = |bytes: &[u8], kind: &str| json!({"mediaType": kind, "size": bytes.len(), "digest": format!("sha256:{}", hex(bytes))});
+    let of = |config_kind: &str, layer_kind: &str| {
+        let manifest = json!({"schemaVersion": 2, "config": blob(&config, config_kind),
+            "layers": [blob(&tar, layer_kind)]});
+        let manifest = manifest.to_string().into_bytes();
+        let index = json!({"schemaVersion": 2,
+            "manifests": [blob(&manifest, "application/vnd.oci.image.manifest.v1+json")]});
+        let mut files = vec![("index.json".to_owned(), index.to_string().into_bytes())];
+        for bytes in [&config, &tar, &manifest] {
+            files.push((format!("blobs/sha256/{}", hex(bytes)), bytes.clone()));
+        }
+        read(&archive(&files))
+    };
+    let image = "application/vnd.oci.image.config.v1+json";
+    let plain = "application/vnd.oci.image.layer.v1.tar";
+    for kind in [image, "", "application/octet-stream"] {
+        assert!(of(kind, plain).is_ok(), "{kind}");
+    }
+    for (config, layer, part) in [
+        ("application/vnd.cncf.helm.config.v1+json", plain, "helm"),
+        ("application/vnd.docker.plugin.v1+json", plain, "no image"),
+        (
+            image,
+            "application/vnd.oci.image.layer.v1.tar+encrypted",
+            "decrypt",
+        ),
+    ] {
+        let error = of(config, layer).unwrap_err();
+        assert!(matches!(error, ImageError::Unsupported { .. }), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::error::ImageError;
 use super::limits::{ARCHIVE_BLOBS, DOCUMENT_BYTES, DOCUMENTS_BYTES};
 use super::platform::Wanted;
 use super::resolve::{Blob, Resolved, Store, archive_name, from_document, from_saved};
-use super::rootfs::ROOT_FOLDERS;
+use super::rootfs::{PROGRAM_DEPTH, PROGRAM_MAGIC, ROOT_FOLDERS};
 use super::tar::{Entries, Entry, Kind, Skim};
 use std::collections::HashMap;
 use std::io::Read;
@@ -30,7 +30,7 @@ pub(super) struct Archive {
     places: HashMap<String, Place>,
     /// Whether there were more names than are remembered.
     full: bool,
-    /// Whether it has `/usr`, `/etc` or the like.
+    /// Whether it has `/usr`, `/etc` or the like, or a program where an image of one has it.
     root: bool,
     /// The archive itself, where it can be sought in.
     file: Option<Section>,
@@ -65,11 +65,23 @@ impl Archive {
         let mut entries = Entries::new(tar, budget.clone());
         let mut left = DOCUMENTS_BYTES;
         let reading = |error| ImageError::reading(name, error);
-        while let Some(entry) = entries.next_entry().map_err(reading)? {
+        let mut first = true;
+        while let Some(entry) = entries.next_entry().map_err(|error| match reading(error) {
+            ImageError::Broken { what, why } if first => no_archive(what, &why),
+            other => other,
+        })? {
+            first = false;
             let path = archive_name(&String::from_utf8_lossy(&entry.path));
             archive.root |= is_root(&path);
-            if archive.file.is_none() && may_be_document(&path, &entry) {
-                let bytes = document(&mut entries, &entry, left).map_err(reading)?;
+            let wanted = archive.file.is_none() && may_be_document(&path, &entry);
+            let mut beginning = Vec::new();
+            if wanted || !archive.root && may_be_program(&path, &entry) {
+                let mut head = (&mut entries).take(PROGRAM_MAGIC.len() as u64);
+                head.read_to_end(&mut beginning).map_err(reading)?;
+            }
+            archive.root |= may_be_program(&path, &entry) && beginning == PROGRAM_MAGIC;
+            if wanted {
+                let bytes = document(&mut entries, &entry, beginning, left).map_err(reading)?;
                 left = left.saturating_sub(bytes.as_ref().map_or(0, Vec::len));
                 archive
                     .documents
@@ -127,12 +139,11 @@ impl Archive {
         match by_index {
             Some(Err(error)) => Err(error),
             _ if self.root => Ok(Found::Root),
-            _ => Err(ImageError::Unsupported {
-                what: self.name.clone(),
-                why: "neither an image (no index.json, no manifest.json) nor a root file system \
-                      (no usr, etc or bin)"
-                    .to_owned(),
-            }),
+            _ => Err(no_archive(
+                self.name.clone(),
+                "neither an image (no index.json, no manifest.json) nor a root file system (no usr, \
+                 etc or bin, and no program in it)",
+            )),
         }
     }
 
@@ -201,6 +212,15 @@ impl Store for Archive {
     }
 }
 
+/// That a file is none of those that are read.
+fn no_archive(what: String, why: &str) -> ImageError {
+    let why = format!(
+        "{why}; what is read is an archive of `docker save`, an OCI layout, or a whole root file \
+         system as `docker export` writes it, as they are or compressed by gzip or zstd"
+    );
+    ImageError::Unsupported { what, why }
+}
+
 fn is_root(path: &str) -> bool {
     let first = path.split('/').next().unwrap_or_default();
     ROOT_FOLDERS.contains(&first)
@@ -213,14 +233,18 @@ fn may_be_document(path: &str, entry: &Entry) -> bool {
         && (path.starts_with("blobs/") || !path.contains('/'))
 }
 
-/// The content, where it may be JSON and there is room for it.
+/// Whether it stands where an image of one program has that program.
+fn may_be_program(path: &str, entry: &Entry) -> bool {
+    entry.kind == Kind::File && entry.executable && path.matches('/').count() < PROGRAM_DEPTH
+}
+
+/// The content, which begins with `bytes`, where it may be JSON and there is room for it.
 fn document(
     entries: &mut Entries<impl Skim>,
     entry: &Entry,
+    mut bytes: Vec<u8>,
     left: usize,
 ) -> std::io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    entries.take(1).read_to_end(&mut bytes)?;
     let room = usize::try_from(entry.size).is_ok_and(|size| size <= left);
     if !room || !matches!(bytes.first(), Some(b'{' | b'[')) {
         return Ok(None);

@@ -32,7 +32,13 @@ struct Description {
     id: String,
 }
 
-/// The sockets where engines listen, those of the environment first.
+/// What engines say of an error.
+#[derive(Deserialize)]
+struct Complaint {
+    message: String,
+}
+
+/// The sockets where engines listen, those of the environment first; each once, by whatever path.
 pub(super) fn sockets() -> Vec<PathBuf> {
     let named = ["DOCKER_HOST", "CONTAINER_HOST"].iter().filter_map(|name| {
         let value = std::env::var(name).ok()?;
@@ -48,8 +54,12 @@ pub(super) fn sockets() -> Vec<PathBuf> {
         "/run/podman/podman.sock",
     ];
     let mut all: Vec<PathBuf> = Vec::new();
+    let mut known: Vec<PathBuf> = Vec::new();
     for socket in named.chain(usual.map(PathBuf::from)).chain(own) {
-        if !all.contains(&socket) {
+        // /var/run is a link to /run nearly everywhere.
+        let place = socket.canonicalize().unwrap_or_else(|_| socket.clone());
+        if !known.contains(&place) {
+            known.push(place);
             all.push(socket);
         }
     }
@@ -124,7 +134,7 @@ impl Request {
         let mut text = String::new();
         // An error's text that is cut or not UTF-8 is no reason to say less.
         let _ = answer.take(HEADER).read_to_string(&mut text);
-        let text: String = text.trim().chars().take(512).collect();
+        let text = words(&text);
         if status == 404 {
             return Err(ImageError::Absent { what, why: text });
         }
@@ -146,6 +156,13 @@ impl Request {
         stream.write_all(request.as_bytes())?;
         Ok(BufReader::with_capacity(1 << 16, stream))
     }
+}
+
+/// What an engine says of an error, out of its JSON where it is that.
+fn words(answer: &str) -> String {
+    let said = serde_json::from_str::<Complaint>(answer);
+    let text = said.map_or_else(|_| answer.to_owned(), |said| said.message);
+    text.trim().chars().take(512).collect()
 }
 
 /// Reads the header of an answer; its status.
@@ -270,7 +287,10 @@ mod tests {
             b"HTTP/1.1 404 Not Found\r\n\r\n{\"message\":\"no such\"}",
         );
         let error = body.unwrap_err();
-        assert!(matches!(&error, ImageError::Absent { why, .. } if why.contains("no such")));
+        assert!(matches!(&error, ImageError::Absent { why, .. } if why == "no such"));
+        let (_, body) = exchange("a", b"HTTP/1.1 404 Not Found\r\n\r\n<p>not here");
+        let error = body.unwrap_err();
+        assert!(matches!(&error, ImageError::Absent { why, .. } if why == "<p>not here"));
         let (_, body) = exchange("a", b"HTTP/1.1 500 Oh\r\n\r\nbad");
         assert!(body.unwrap_err().to_string().contains("500: bad"));
         let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";

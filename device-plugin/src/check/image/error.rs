@@ -82,6 +82,17 @@ pub enum ImageError {
         /// What was tried, and what each said.
         tried: String,
     },
+    /// All engines answer, and none has it.
+    #[error(
+        "no engine here has {reference} ({tried}): pull it first, or give the path of an archive, of a \
+         layout or of a root folder"
+    )]
+    Unknown {
+        /// The image asked for.
+        reference: String,
+        /// What each said.
+        tried: String,
+    },
 }
 
 /// What goes wrong inside a stream, carried by an [`io::Error`] through the decoders.

@@ -459,6 +459,7 @@ fn open_stream(origin: Origin, name: &str, wanted: &Wanted) -> Result<Image, Ima
 /// Asks one engine after the other.
 fn open_engine(reference: &str, wanted: &Wanted) -> Result<Image, ImageError> {
     let mut tried = Vec::new();
+    let mut all_answered = true;
     for socket in engine::sockets() {
         if !socket.exists() {
             continue;
@@ -466,8 +467,13 @@ fn open_engine(reference: &str, wanted: &Wanted) -> Result<Image, ImageError> {
         let request = Request::new(&socket, reference)?;
         match open_stream(Origin::Engine(request), reference, wanted) {
             Ok(image) => return Ok(image),
-            Err(ImageError::Io { what, error }) => tried.push(format!("{what}: {error}")),
-            Err(ImageError::Absent { what, why }) => tried.push(format!("{what}: {why}")),
+            Err(ImageError::Io { what, error }) => {
+                all_answered = false;
+                tried.push(format!("{what}: {error}"));
+            }
+            Err(ImageError::Absent { why, .. }) => {
+                tried.push(format!("the engine at {} says {why:?}", socket.display()));
+            }
             Err(error) => return Err(error),
         }
     }
@@ -475,17 +481,24 @@ fn open_engine(reference: &str, wanted: &Wanted) -> Result<Image, ImageError> {
     if root.join(containerd::DATABASE).exists() {
         match containerd::find(root, reference, wanted) {
             Ok(found) => return Ok(of_folder(found)),
-            Err(error) => tried.push(format!("containerd: {error}")),
+            Err(error) => {
+                all_answered &= matches!(error, ImageError::Absent { .. });
+                tried.push(format!("containerd: {error}"));
+            }
         }
     }
     if tried.is_empty() {
         let none = "no socket of Docker or Podman and no store of containerd is there; start the \
                     engine, set DOCKER_HOST=unix://..., or give an archive, a layout or a root folder";
         tried.push(none.to_owned());
+        all_answered = false;
     }
-    Err(ImageError::Engine {
-        reference: reference.to_owned(),
-        tried: tried.join("; "),
+    let reference = reference.to_owned();
+    let tried = tried.join("; ");
+    Err(if all_answered {
+        ImageError::Unknown { reference, tried }
+    } else {
+        ImageError::Engine { reference, tried }
     })
 }
 

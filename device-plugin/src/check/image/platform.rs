@@ -103,7 +103,10 @@ impl Wanted {
         let mut chosen: Vec<&Descriptor> = images.iter().filter(fitting).copied().collect();
         if chosen.is_empty() && !self.asked {
             chosen.clone_from(&images);
-            if distinct(&chosen) > 1 {
+            // Of several for other machines any tells that this one cannot run it.
+            if images.iter().all(|one| one.platform.is_some()) {
+                chosen.truncate(1);
+            } else if distinct(&chosen) > 1 {
                 chosen.clear();
             }
         }
@@ -241,6 +244,11 @@ mod tests {
         let one = index(r#"[{"digest":"z","platform":{"os":"linux","architecture":"s390x"}}]"#);
         assert_eq!(choose(None, &one).unwrap(), "z");
         assert!(choose(Some("linux/amd64"), &one).is_err());
+        let foreign = index(
+            r#"[{"digest":"z","platform":{"os":"linux","architecture":"s390x"}},
+            {"digest":"y","platform":{"os":"windows","architecture":"amd64"}}]"#,
+        );
+        assert_eq!(choose(None, &foreign).unwrap(), "z");
         let unsaid = index(r#"[{"digest":"z"},{"digest":"z"}]"#);
         assert_eq!(choose(None, &unsaid).unwrap(), "z");
         let two = index(

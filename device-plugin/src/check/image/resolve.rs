@@ -9,6 +9,15 @@ use super::limits::{DOCUMENT_BYTES, INDEX_DEPTH, MANIFESTS};
 use super::platform::{Wanted, reference_name};
 use std::collections::BTreeMap;
 
+/// Media types of an image's configuration: OCI's, Docker's, and what Docker sent before it had one.
+const CONFIGURATIONS: [&str; 3] = [
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+    "application/octet-stream",
+];
+/// How media types of layers end that ocicrypt has encrypted.
+const ENCRYPTED: &str = "+encrypted";
+
 /// A blob of a store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Blob {
@@ -110,6 +119,21 @@ fn from_manifest(
             "neither an index nor a manifest: it names no configuration and no layers",
         ));
     };
+    // Charts, modules and signatures have a configuration and layers too, and ask for nothing.
+    if !config.media_type.is_empty() && !CONFIGURATIONS.contains(&config.media_type.as_str()) {
+        let kind = short(&config.media_type);
+        return Err(unsupported(&format!("an artifact ({kind:?}) and no image")));
+    }
+    if layers
+        .0
+        .iter()
+        .any(|one| one.media_type.ends_with(ENCRYPTED))
+    {
+        return Err(unsupported(
+            "its layers are encrypted; decrypt it first, as by `skopeo copy --decryption-key` or \
+             `ctr-enc images decrypt`",
+        ));
+    }
     let bytes = verified(store, &digest_of(&config)?)?;
     let configuration: Configuration = parse(&config.digest, &bytes)?;
     let layers = layers.0.iter().map(|one| digest_of(one).map(Blob::Digest));

@@ -19,6 +19,8 @@ use nix::sys::statfs::{
 };
 use readers::{Answer, Job, Outcome, Readers};
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirEntryExt;
@@ -38,6 +40,10 @@ const KERNEL: [FsType; 7] = [
 
 /// One of these is in every root file system but the barest.
 pub(super) const ROOT_FOLDERS: [&str; 6] = ["usr", "etc", "bin", "lib", "sbin", "var"];
+/// How ELF files begin.
+pub(super) const PROGRAM_MAGIC: &[u8; 4] = b"\x7fELF";
+/// The barest have a program at the top, or in a folder there (`/app/server`, `/ko-app/server`).
+pub(super) const PROGRAM_DEPTH: usize = 2;
 
 struct Walk<'a, I: Interest> {
     look: Arc<I::Look>,
@@ -58,28 +64,46 @@ pub(super) fn open(path: &Path) -> Result<OwnedFd, ImageError> {
 }
 
 /// Opens `path` where it looks like a root file system: it has one of the usual folders, or a program
-/// at its top, as an image of one static program does. Any other folder asks for nothing and would pass.
+/// where an image of one static program has it. Any other folder asks for nothing and would pass.
 pub(super) fn find(path: &Path) -> Result<OwnedFd, ImageError> {
     let root = open(path)?;
-    let look = |name: &OsStr| fstatat(&root, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok();
-    let usual = |name: &&str| look(OsStr::new(name)).is_some();
-    let program = |name: OsString| {
-        look(&name).is_some_and(|stat| kind(&stat) == SFlag::S_IFREG && stat.st_mode & 0o111 != 0)
-    };
-    let listing = || std::fs::read_dir(format!("/proc/self/fd/{}", root.as_raw_fd()));
-    let has_program = || {
-        listing().is_ok_and(|listing| {
-            let names = listing.take(NAMES).flatten();
-            names.map(|entry| entry.file_name()).any(program)
-        })
-    };
-    if ROOT_FOLDERS.iter().any(usual) || has_program() {
+    let usual = |name: &&str| fstatat(&root, *name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok();
+    if ROOT_FOLDERS.iter().any(usual) || has_program(&root, PROGRAM_DEPTH) {
         return Ok(root);
     }
     Err(ImageError::Unsupported {
         what: path.display().to_string(),
         why: "no root file system (no usr, etc or bin, and no program in it)".to_owned(),
     })
+}
+
+/// Whether `folder` has a program, at most `depth` folders down, itself counted.
+fn has_program(folder: &OwnedFd, depth: usize) -> bool {
+    let Ok(listing) = std::fs::read_dir(format!("/proc/self/fd/{}", folder.as_raw_fd())) else {
+        return false;
+    };
+    listing.take(NAMES).flatten().any(|entry| {
+        let name = entry.file_name();
+        let Ok(stat) = fstatat(folder, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else {
+            return false;
+        };
+        match kind(&stat) {
+            SFlag::S_IFREG => stat.st_mode & 0o111 != 0 && is_program(folder, &name),
+            SFlag::S_IFDIR if depth > 1 => {
+                below(folder, &name).is_ok_and(|opened| has_program(&opened, depth - 1))
+            }
+            _ => false,
+        }
+    })
+}
+
+fn is_program(folder: &OwnedFd, name: &OsStr) -> bool {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let mut magic = [0; PROGRAM_MAGIC.len()];
+    let read = openat(folder, name, flags, Mode::empty())
+        .map_err(io::Error::from)
+        .and_then(|file| File::from(file).read_exact(&mut magic));
+    read.is_ok() && magic == *PROGRAM_MAGIC
 }
 
 /// Shows all files of the folder to `interest`.
@@ -120,12 +144,17 @@ pub(super) fn walk<I: Interest>(path: &Path, interest: &mut I) -> Result<Walked,
 
 /// Opens `folder`, name by name.
 fn descend(root: &OwnedFd, folder: &Path) -> nix::Result<OwnedFd> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let mut here = openat(root, ".", flags, Mode::empty())?;
+    let mut here = below(root, OsStr::new("."))?;
     for name in folder {
-        here = openat(&here, name, flags, Mode::empty())?;
+        here = below(&here, name)?;
     }
     Ok(here)
+}
+
+/// Opens the folder `name` of `folder`, unless it is a link.
+fn below(folder: &OwnedFd, name: &OsStr) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    openat(folder, name, flags, Mode::empty())
 }
 
 impl<I: Interest> Walk<'_, I> {

@@ -56,4 +56,6 @@ pub struct Entry {
     pub offset: u64,
     /// Whether the content has holes, and is not simply what begins at `offset`.
     pub sparse: bool,
+    /// Whether anybody may run it, by its mode.
+    pub executable: bool,
 }

@@ -95,6 +95,11 @@ impl<'a> Header<'a> {
         number(&self.0[124..136]).ok_or(TarFault::Size)
     }
 
+    /// Whether the mode lets anybody run it; one that is no number lets nobody.
+    pub(super) fn is_executable(&self) -> bool {
+        number(&self.0[100..108]).is_some_and(|mode| mode & 0o111 != 0)
+    }
+
     /// The beginning of an old GNU sparse map: at most four pieces, whether more blocks follow, and
     /// the size with holes.
     pub(super) fn sparse(&self) -> Result<(Pieces, bool, u64), TarFault> {

@@ -143,6 +143,7 @@ impl<S: Skim> Entries<S> {
                 .unwrap_or_else(|| header.link()),
             offset: 0,
             sparse: false,
+            executable: header.is_executable(),
         };
         if entry.path.len() > PATH_BYTES || entry.link.len() > PATH_BYTES {
             return Err(self.fault(TarFault::Name));
