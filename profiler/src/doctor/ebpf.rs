@@ -3,7 +3,7 @@
 use super::Check;
 use crate::host::HostRoot;
 use crate::sources::cgroup::Want;
-use crate::sources::{Alone, Collector, CollectorOptions};
+use crate::sources::{Alone, Collector, CollectorOptions, Means};
 use dunnage_model::gap::Gap;
 use perf_event_open::config::{Cpu, Opts, Proc};
 use perf_event_open::count::Counter;
@@ -29,14 +29,40 @@ pub(super) fn ebpf_check(root: &HostRoot) -> Vec<Check> {
             )];
         }
     };
-    let notices = collector.notices();
-    if notices.is_empty() {
-        return vec![Check::ok(
+    let means = collector.means();
+    // What the means lose is told with them.
+    let told = |notice: &&Gap| {
+        means
+            .iter()
+            .all(|means| means.lost.as_ref() != Some(*notice))
+    };
+    let notices = collector.notices().iter().filter(told);
+    let mut checks: Vec<Check> = notices.map(|notice| lost(name, notice)).collect();
+    if checks.is_empty() {
+        checks.push(Check::ok(
             name,
             "all load and attach; blame for CPU, memory, disks and links is exact",
-        )];
+        ));
     }
-    notices.iter().map(|notice| lost(name, notice)).collect()
+    checks.extend(means.iter().map(seen_by));
+    checks
+}
+
+/// By which of the kernel's events something is seen, and what is lost where those do not tell all.
+fn seen_by(means: &Means) -> Check {
+    let Some(lost) = &means.lost else {
+        return Check::ok(means.what, means.by.clone());
+    };
+    Check::degraded(
+        means.what,
+        format!(
+            "{}: {}. Lost: {}; the requests themselves are followed all the same",
+            means.by, lost.why, lost.what
+        ),
+        "use a kernel that lets programs be attached to its functions \
+         (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y), as Debian's and Ubuntu's stock kernels do; where it is \
+         such a one, a sandbox around it forbids it",
+    )
 }
 
 fn lost(name: &str, notice: &Gap) -> Check {
@@ -72,6 +98,27 @@ pub(super) fn counter_check() -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::Status;
+
+    #[test]
+    fn what_the_events_at_hand_do_not_show_is_lost() {
+        let mut means = Means {
+            what: "waits in fsync",
+            by: "followed at ext4's tracepoints".into(),
+            lost: None,
+        };
+        assert_eq!(seen_by(&means), Check::ok(means.what, means.by.clone()));
+        means.lost = Some(Gap::new("waits in fsync on xfs", "refused"));
+        let check = seen_by(&means);
+        assert_eq!(check.status, Status::Degraded);
+        assert!(
+            check.detail.starts_with(
+                "followed at ext4's tracepoints: refused. Lost: waits in fsync on xfs; "
+            ),
+            "{}",
+            check.detail
+        );
+    }
 
     #[test]
     fn each_source_says_what_is_lost_and_what_takes_its_place() {

@@ -5,7 +5,7 @@ use super::lifecycle::{self, Lifecycle, Registry, V1Hierarchy};
 use super::machine::MachineReader;
 use super::parallel::{Job, in_parallel};
 use super::process::RootProcesses;
-use super::resources::{Context, Opening, Resources};
+use super::resources::{Context, Means, Opening, Resources};
 use super::sched::{self, Budget, Names, Probe, SchedOptions};
 use super::sockets::{self, Sockets};
 use crate::causes::chain;
@@ -197,6 +197,12 @@ impl Collector {
     #[must_use]
     pub fn notices(&self) -> &[Gap] {
         &self.notices
+    }
+
+    /// By which of the kernel's events is seen what not all kernels show in the same way.
+    #[must_use]
+    pub fn means(&self) -> Vec<Means> {
+        self.resources.means()
     }
 
     /// Whether the scheduler's events are accounted for, so that pressure is not needed for blame.

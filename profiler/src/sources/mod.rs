@@ -29,6 +29,7 @@ mod tracepoint;
 
 pub use alone::{Alone, AloneError};
 pub use collector::{Collector, CollectorError, CollectorOptions};
+pub use resources::Means;
 pub use table::TableError;
 pub use tracepoint::AttachError;
 

@@ -56,6 +56,22 @@ pub(crate) trait Source: Send {
     fn notices(&self) -> Vec<Gap> {
         Vec::new()
     }
+
+    /// By which events it sees what kernels show in different ways.
+    fn means(&self) -> Option<Means> {
+        None
+    }
+}
+
+/// By which of the kernel's events something is seen that not all kernels show in the same way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Means {
+    /// What is seen.
+    pub what: &'static str,
+    /// By which events, and where.
+    pub by: String,
+    /// What is lost by it on this host, which is among the notices too.
+    pub lost: Option<Gap>,
 }
 
 pub(super) type Opened = Result<Box<dyn Source>, Box<dyn std::error::Error + Send + Sync>>;
@@ -160,6 +176,14 @@ impl Resources {
             }
         }
         resources
+    }
+
+    /// By which events they see what kernels show in different ways.
+    pub(super) fn means(&self) -> Vec<Means> {
+        self.open
+            .iter()
+            .filter_map(|source| source.means())
+            .collect()
     }
 
     /// What all of them accumulated since the last call.

@@ -8,7 +8,7 @@ mod layout;
 mod sync;
 
 use super::owner::owner_of_key;
-use super::resources::{Context, Source};
+use super::resources::{Context, Means, Source};
 use super::sched::Names;
 use super::tracepoint::{AttachError, attach};
 use crate::host::HostRoot;
@@ -55,7 +55,7 @@ pub(super) struct Disk {
     /// What is known of each device that had requests.
     devices: HashMap<usize, Known>,
     root: HostRoot,
-    notices: Vec<Gap>,
+    fsync: sync::Following,
     /// Of each slot, for the owner that has it.
     alone: HashMap<(usize, usize), (u64, [Alone; CLASSES])>,
     _ebpf: Ebpf,
@@ -80,7 +80,7 @@ impl Disk {
             attach(&mut ebpf, context.btf, program, tracepoint)?;
         }
         attach(&mut ebpf, context.btf, "on_queue", "block_bio_queue")?;
-        let notices = sync::follow(&mut ebpf, context);
+        let fsync = sync::follow(&mut ebpf, context);
         Ok(Disk {
             directory,
             slots,
@@ -91,7 +91,7 @@ impl Disk {
             last_lost: 0,
             devices: HashMap::new(),
             root: context.root.clone(),
-            notices,
+            fsync,
             alone: HashMap::new(),
             _ebpf: ebpf,
         })
@@ -307,7 +307,11 @@ impl Source for Disk {
     }
 
     fn notices(&self) -> Vec<Gap> {
-        self.notices.clone()
+        self.fsync.notices.clone()
+    }
+
+    fn means(&self) -> Option<Means> {
+        Some(self.fsync.means.clone())
     }
 }
 
