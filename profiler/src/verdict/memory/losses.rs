@@ -77,8 +77,9 @@ pub(super) fn losses(window: &WindowUse, memory: &MemoryStalls, victim: usize) -
             .unwrap_or(memory.limits.len());
         let loss = losses.entry(at).or_insert_with(|| new(at));
         loss.kills += 1;
-        // What the process did in the window until then is as lost as what it would have done.
-        loss.killed += seconds;
+        // What the process did in the window until then is as lost as what it would have done. Those that
+        // follow each other were not there at once: that one was missing is certain, however many were.
+        loss.killed = seconds;
         loss.command = loss.command.take().or_else(|| kill.command.clone());
     }
     losses.into_values().collect()

@@ -382,6 +382,36 @@ fn a_kill_is_the_doing_of_who_filled_the_memory_and_not_of_the_biggest() {
 }
 
 #[test]
+fn who_is_killed_again_and_again_lost_no_more_than_there_was_time() {
+    let own = limit(
+        Some(0),
+        Some("/docker/web"),
+        64,
+        vec![share(0, [64, 60, 0], 0.0)],
+    );
+    let mut window = window(vec![own]);
+    if let Some(memory) = &mut window.stalls.memory {
+        memory.kills = vec![
+            Kill {
+                party: 0,
+                command: Some("java".into()),
+                limit: Some(0),
+            };
+            13
+        ];
+    }
+    let judgement = judge(&window);
+    let verdict = of(&judgement, "web")[0];
+    assert_eq!(verdict.harm, Nanos::from_seconds(10.0));
+    assert_eq!(verdict.facts.get("oom_kills"), Some(&Fact::Number(13.0)));
+    assert!(
+        verdict.evidence.contains("killed 13 processes of web"),
+        "{}",
+        verdict.evidence
+    );
+}
+
+#[test]
 fn who_filled_the_memory_and_is_killed_for_it_did_it_itself() {
     let all = vec![share(0, [150, 149, 0], 0.0), share(1, [70, 1, 0], 0.0)];
     let judgement = killed(window(vec![of_parent(all)]), 0);

@@ -279,8 +279,11 @@ fn sentences(
         }
         Clue::Killed => (
             format!(
-                "{} processes of {name} were killed in {window}: it had all the memory that its limit allows",
-                facts.oom_kills
+                "{} killed in {window}: it had all the memory that its limit allows",
+                match facts.oom_kills {
+                    1 => format!("a process of {name} was"),
+                    many => format!("{many} processes of {name} were"),
+                }
             ),
             raise("memory.max"),
         ),
