@@ -229,22 +229,24 @@ fn by_itself(
         };
         let lost = seconds + unexplained;
         if !thresholds::ITSELF.passed(lost, loss) {
-            return;
+            return false;
         }
         case.add(victim, seconds);
         case.unexplained += unexplained;
         case.queued += if queued { lost } else { 0.0 };
+        case.parts.push((limit.clone(), lost));
         if lost > largest {
             largest = lost;
             case.trust = if queued { 1.0 } else { throttled.trust };
             case.limit = limit;
         }
+        true
     };
     let quota = throttled
         .own_at
         .clone()
         .map_or(Limit::Quota, Limit::ParentQuota);
-    add(throttled.own, false, quota);
+    let throttled_itself = add(throttled.own, false, quota);
     let confined = claim
         .cpuset
         .as_ref()
@@ -258,8 +260,15 @@ fn by_itself(
             Limit::Threads
         },
     );
-    if alone && scene.at_its_share(victim) {
+    // Who has all that its quota allows would gain nothing by a larger share or more CPUs.
+    let at_quota = throttled_itself && scene.at_its_quota(victim);
+    if alone && !at_quota && scene.at_its_share(victim) {
         add(split.within, true, Limit::Weight);
+    }
+    // No other limit is worth raising while that one holds.
+    if at_quota && throttled.own_at.is_none() {
+        case.limit = Limit::Quota;
+        case.trust = throttled.trust;
     }
     (case.harm() > 0.0).then_some(case)
 }

@@ -55,6 +55,8 @@ pub(super) struct Case {
     pub(super) queued: f64,
     /// The limit that counts most.
     pub(super) limit: Limit,
+    /// What a party's own limits cost it, in seconds, each by itself; empty where others are accused.
+    pub(super) parts: Vec<(Limit, f64)>,
     /// Trust in the source of the larger part, 0 to 1.
     pub(super) trust: f64,
     /// What the whole wait consists of.
@@ -71,6 +73,7 @@ impl Case {
             unexplained: 0.0,
             queued: 0.0,
             limit: Limit::None,
+            parts: Vec::new(),
             trust: 1.0,
             split: Facts::default(),
         }

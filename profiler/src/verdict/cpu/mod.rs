@@ -10,6 +10,7 @@ mod case;
 mod cleared;
 mod correlated;
 mod entitlement;
+pub(super) mod knobs;
 mod quota;
 mod scene;
 mod thresholds;

@@ -174,6 +174,16 @@ impl<'a> Scene<'a> {
         self.all.is_heavy(entry) && self.ran[victim] >= thresholds::AMONG_TAKERS * fair
     }
 
+    /// Whether `victim` had all that its own quota allows, which is no more than its share.
+    pub(super) fn at_its_quota(&self, victim: usize) -> bool {
+        let quota = self.window.parties[victim].claim.quota_cpus;
+        let allowed = quota.unwrap_or(0.0) * self.seconds;
+        let fair = self.fair(victim).unwrap_or(0.0);
+        allowed > 0.0
+            && fair >= thresholds::SATISFIED * allowed
+            && self.ran[victim] >= thresholds::AMONG_TAKERS * allowed
+    }
+
     /// Seconds that the hypervisor took from all CPUs.
     pub(super) fn stolen(&self) -> f64 {
         self.window.machine.steal.seconds()

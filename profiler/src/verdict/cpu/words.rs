@@ -2,15 +2,15 @@
 //! them escapes them. A name becomes part of a command only where a shell reads it as itself.
 
 use super::case::{Case, Limit};
+use super::knobs::{limit_knob, weight_knob};
 use super::scene::Scene;
-use crate::verdict::words::{called, duration, handle, place};
+use crate::verdict::words::{called, duration};
 use dunnage_model::cpuset::CpuSet;
-use dunnage_model::observation::CgroupLayout;
-use dunnage_model::party::{Party, PartyKind};
+use dunnage_model::party::PartyKind;
 use dunnage_model::verdict::Cause;
 
-/// The least limit that is worth advising, in CPUs.
-const LEAST_CPUS: f64 = 0.1;
+/// Seconds that would be shown as nought are not said.
+const LEAST_SAID: f64 = 0.005;
 
 /// What happened.
 pub(super) fn evidence(case: &Case, scene: &Scene<'_>) -> String {
@@ -19,17 +19,12 @@ pub(super) fn evidence(case: &Case, scene: &Scene<'_>) -> String {
     let waited = scene
         .row(case.victim)
         .map_or(case.harm(), |row| row.wait.seconds());
-    let lost = case.harm();
-    let quota =
-        |cpus: Option<f64>| cpus.map_or_else(String::new, |cpus| format!(" of {cpus:.2} CPUs"));
-    let claim = &scene.window.parties[case.victim].claim;
-    match (&case.limit, case.cause) {
+    let lost = case.parts.iter().find(|(limit, _)| *limit == case.limit);
+    let lost = lost.map_or(case.harm() - case.queued, |(_, seconds)| *seconds);
+    let first = match (&case.limit, case.cause) {
         (Limit::Quota, _) => {
-            let of = quota(claim.quota_cpus);
-            format!(
-                "{victim} was held back for {:.2} s in {window} by its own quota{of}",
-                case.split.throttled
-            )
+            let of = quota(case, scene);
+            format!("{victim} was held back for {lost:.2} s in {window} by its own quota{of}")
         }
         (Limit::ParentQuota(path), cause) => {
             let who = if cause == Cause::Itself {
@@ -61,7 +56,44 @@ pub(super) fn evidence(case: &Case, scene: &Scene<'_>) -> String {
             "{victim} waited {waited:.2} s for a CPU in {window}; {}",
             ran_meanwhile(case, scene)
         ),
+    };
+    first + &besides(case, scene)
+}
+
+/// The rest of the harm where it is of several kinds, so that the parts add up to what was lost.
+fn besides(case: &Case, scene: &Scene<'_>) -> String {
+    let mut text = String::new();
+    let rest = case.parts.iter().filter(|(limit, _)| *limit != case.limit);
+    for (limit, seconds) in rest {
+        text += &match limit {
+            Limit::Quota => {
+                let of = quota(case, scene);
+                format!("; besides, its own quota{of} held it back for {seconds:.2} s")
+            }
+            Limit::ParentQuota(path) => {
+                format!("; besides, the quota of {path} held it back for {seconds:.2} s")
+            }
+            Limit::Threads | Limit::Cpuset => {
+                format!("; besides, it waited {seconds:.2} s behind its own threads")
+            }
+            Limit::Weight | Limit::None => {
+                format!("; besides, it waited {seconds:.2} s behind others within their share")
+            }
+        };
     }
+    if matches!(case.limit, Limit::ParentQuota(_)) && case.cause != Cause::Itself {
+        let queued = case.queued;
+        if queued >= LEAST_SAID {
+            text += &format!("; besides, it waited {queued:.2} s for a CPU while they ran");
+        }
+    }
+    text
+}
+
+/// " of 0.50 CPUs".
+fn quota(case: &Case, scene: &Scene<'_>) -> String {
+    let quota = scene.window.parties[case.victim].claim.quota_cpus;
+    quota.map_or_else(String::new, |cpus| format!(" of {cpus:.2} CPUs"))
 }
 
 /// "batch ran for 2.90 s of it while over its share".
@@ -146,7 +178,7 @@ pub(super) fn advice(case: &Case, scene: &Scene<'_>) -> String {
         Limit::Weight => {
             format!(
                 "raise the weight of {name} ({}), or add CPUs",
-                weight_knob(&victim.party, layout)
+                weight_knob(victim, layout)
             )
         }
         Limit::None => restrain(case, scene),
@@ -191,51 +223,4 @@ fn shared_cpus(victim: usize, culprit: usize, scene: &Scene<'_>) -> CpuSet {
     waited
         .filter(|cpu| ran.iter().any(|on| on.cpu == *cpu && on.run.0 > 0))
         .collect()
-}
-
-/// The command or the file that limits a party to `cpus`.
-fn limit_knob(party: &Party, cpus: f64, layout: CgroupLayout) -> String {
-    let cpus = (cpus.max(LEAST_CPUS) * 10.0).round() / 10.0;
-    if party.pod.is_some() {
-        return format!("resources.limits.cpu: \"{cpus}\" in its pod");
-    }
-    let handle = handle(party);
-    match (party.engine.as_deref(), handle) {
-        (Some("docker"), Some(handle)) => format!("docker update --cpus {cpus} {handle}"),
-        (Some("podman"), Some(handle)) => format!("podman update --cpus {cpus} {handle}"),
-        (Some("systemd"), Some(unit)) => format!(
-            "systemctl set-property {unit} CPUQuota={:.0}%",
-            cpus * 100.0
-        ),
-        _ => format!(
-            "{} of {}",
-            if layout == CgroupLayout::V2 {
-                "cpu.max"
-            } else {
-                "cpu.cfs_quota_us"
-            },
-            place(party)
-        ),
-    }
-}
-
-/// The command or the file that raises a party's weight.
-fn weight_knob(party: &Party, layout: CgroupLayout) -> String {
-    if party.pod.is_some() {
-        return "resources.requests.cpu in its pod".to_owned();
-    }
-    match (party.engine.as_deref(), handle(party)) {
-        (Some("docker"), Some(handle)) => format!("docker update --cpu-shares 2048 {handle}"),
-        (Some("podman"), Some(handle)) => format!("podman update --cpu-shares 2048 {handle}"),
-        (Some("systemd"), Some(unit)) => format!("systemctl set-property {unit} CPUWeight=200"),
-        _ => format!(
-            "{} of {}",
-            if layout == CgroupLayout::V2 {
-                "cpu.weight"
-            } else {
-                "cpu.shares"
-            },
-            place(party)
-        ),
-    }
 }

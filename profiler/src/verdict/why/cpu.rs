@@ -25,6 +25,8 @@ pub(super) struct Facts {
     pub(super) frozen: bool,
     /// Held by its own quota.
     pub(super) throttled: f64,
+    /// It had all that its own quota allows.
+    pub(super) at_quota: bool,
     /// Held by a parent's.
     pub(super) throttled_by_parent: f64,
     /// Forks that were refused for want of room below `pids.max`.
@@ -89,6 +91,10 @@ pub(super) fn decide(facts: &Facts) -> (Limiter, Clue) {
     // What is frozen waits for nothing that is counted.
     if facts.frozen {
         return (Limiter::Cap, Clue::Frozen);
+    }
+    // Who had all that its quota allows, and was held by it, would have had no more without any wait.
+    if facts.at_quota && !facts.accused && shows(facts.throttled, facts.used, facts.seconds) {
+        return (Limiter::Cap, Clue::Quota);
     }
     let queued = facts.queued();
     let losses = [
@@ -238,6 +244,10 @@ fn gather(scene: &Scene<'_>) -> Facts {
         used,
         frozen: frozen(scene),
         throttled,
+        at_quota: user
+            .claim
+            .quota_cpus
+            .is_some_and(|quota| quota > 0.0 && used >= bar::ALL_OF_QUOTA * quota * seconds),
         throttled_by_parent,
         refused_forks: refused_forks(scene),
         waited: window

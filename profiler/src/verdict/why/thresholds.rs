@@ -44,6 +44,10 @@ pub(super) const IO_PRESSURE: f64 = 0.05;
 /// A use is at a limit from this part of it on: limits are kept over a stretch, not at each moment.
 pub(super) const AT_LIMIT: f64 = 0.9;
 
+/// Who used this part of what its quota allows used all of it: the first and the last period of a window
+/// are cut, and a slice of a quota that was not asked for is given back.
+pub(super) const ALL_OF_QUOTA: f64 = 0.95;
+
 /// Whether `lost` task-seconds limit a party that got `got` in `window` seconds.
 pub(super) fn shows(lost: f64, got: f64, window: f64) -> bool {
     lost >= LEAST_LOSS && lost >= OF_WINDOW * window && lost >= OF_WANT * (lost + got)

@@ -82,6 +82,64 @@ fn a_parent_s_quota_that_the_victim_used_up_is_its_own_doing() {
     assert_eq!(text(verdict, "limit_cgroup"), Some("/pod"));
 }
 
+/// web has 0.4 of the CPU on which batch spins: in each period it waits for its turns, and is throttled then.
+fn at_its_quota_beside_batch(waited: f64, throttled: f64) -> World {
+    let mut world = World::new(2, 10.0);
+    let (web, batch) = (world.container("web"), world.container("batch"));
+    world.cpuset(web, "0");
+    world.cpuset(batch, "0");
+    world.ran(web, 0, 4.0);
+    world.ran(batch, 0, 6.0);
+    world.waited(web, batch, 0, waited);
+    world.waited(batch, web, 0, 4.0);
+    world.held_by_quota(web, 0.4, throttled, 95);
+    world
+}
+
+#[test]
+fn who_has_all_that_its_quota_allows_is_not_told_to_raise_its_weight() {
+    let judgement = judge(&at_its_quota_beside_batch(3.32, 1.75).exact());
+    assert_eq!(accusations(&judgement), []);
+    let verdict = verdict(&judgement, "web", Cause::Itself);
+    assert_eq!(text(verdict, "limit"), Some("cpu.max"));
+    assert_eq!(
+        verdict.evidence,
+        "web was held back for 1.75 s in 10 s by its own quota of 0.40 CPUs"
+    );
+    assert!((verdict.harm.seconds() - 1.75).abs() < 1e-6, "{verdict:?}");
+}
+
+#[test]
+fn losses_of_several_kinds_are_told_one_by_one() {
+    let mut world = at_its_quota_beside_batch(0.0, 1.75);
+    world.waited(0, 0, 0, 3.32);
+    let judgement = judge(&world.exact());
+    let at_quota = verdict(&judgement, "web", Cause::Itself);
+    assert!(
+        (at_quota.harm.seconds() - 5.07).abs() < 1e-6,
+        "{at_quota:?}"
+    );
+    assert_eq!(text(at_quota, "limit"), Some("cpu.max"));
+    assert_eq!(
+        at_quota.evidence,
+        "web was held back for 1.75 s in 10 s by its own quota of 0.40 CPUs; besides, it waited 3.32 s \
+         behind its own threads"
+    );
+
+    // It met its quota in some periods, and had less than it allows over the whole.
+    let mut world = at_its_quota_beside_batch(0.0, 1.75);
+    world.claim(0).quota_cpus = Some(0.45);
+    world.waited(0, 0, 0, 3.32);
+    let judgement = judge(&world.exact());
+    let verdict = verdict(&judgement, "web", Cause::Itself);
+    assert!((verdict.harm.seconds() - 5.07).abs() < 1e-6, "{verdict:?}");
+    assert_eq!(
+        verdict.evidence,
+        "web waited 3.32 s for a CPU in 10 s, 3.32 s of it behind its own threads: more of them want to \
+         run than it has CPUs; besides, its own quota of 0.45 CPUs held it back for 1.75 s"
+    );
+}
+
 #[test]
 fn a_quota_and_a_neighbour_at_once_are_two_verdicts() {
     let mut world = World::new(1, 10.0);

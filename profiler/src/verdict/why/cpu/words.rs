@@ -1,6 +1,7 @@
 //! The metric that decided about the CPU, and the sentences.
 
 use super::{Clue, Facts, own_advice, threads_advice};
+use crate::verdict::cpu::knobs::{limit_knob, weight_knob};
 use crate::verdict::why::scene::{Scene, file, metric as of};
 use crate::verdict::words::{called, duration, handle, place};
 use dunnage_model::party::Party;
@@ -137,8 +138,11 @@ pub(super) fn sentences(
         Clue::Quota => {
             let quota = scene.user().claim.quota_cpus;
             let limit = quota.map_or(String::new(), |cpus| format!(" of {cpus:.2} CPUs"));
-            let advice = own_advice(scene, "cpu.max")
-                .unwrap_or_else(|| format!("raise the CPU limit of {name}"));
+            let advice = own_advice(scene, "cpu.max").unwrap_or_else(|| {
+                let more = 2.0 * quota.unwrap_or(0.5);
+                let knob = limit_knob(&scene.user().party, more, scene.window.host.cgroup);
+                format!("raise the CPU limit of {name} ({knob}), or let it do less")
+            });
             (
                 format!(
                     "{name}'s own limit{limit} held it for {:.2} s in {window} while {idle}",
@@ -205,7 +209,10 @@ pub(super) fn sentences(
                 accusing
                     .map(|verdict| verdict.advice.clone())
                     .or_else(|| own_advice(scene, "cpu.weight"))
-                    .or_else(|| Some(format!("raise the weight of {name}, or add CPUs"))),
+                    .or_else(|| {
+                        let knob = weight_knob(scene.user(), scene.window.host.cgroup);
+                        Some(format!("raise the weight of {name} ({knob}), or add CPUs"))
+                    }),
             )
         }
         Clue::Cpuset => (

@@ -9,6 +9,7 @@ const QUIET: Facts = Facts {
     used: 0.1,
     frozen: false,
     throttled: 0.0,
+    at_quota: false,
     throttled_by_parent: 0.0,
     refused_forks: 0,
     waited: Some(0.0),
@@ -172,6 +173,33 @@ fn cases() -> Vec<(&'static str, Facts, Limiter, Clue)> {
                 waited: Some(8.0),
                 behind_itself: 0.5,
                 others: 34.9,
+                ..FULL
+            },
+            Share,
+            Clue::Others,
+        ),
+        (
+            "it waits longer than it is throttled, and had all that its quota allows",
+            Facts {
+                used: 4.0,
+                throttled: 1.8,
+                at_quota: true,
+                waited: Some(3.3),
+                others: 35.9,
+                ..FULL
+            },
+            Cap,
+            Clue::Quota,
+        ),
+        (
+            "the same, and somebody took more than its share",
+            Facts {
+                used: 4.0,
+                throttled: 1.8,
+                at_quota: true,
+                waited: Some(3.3),
+                accused: true,
+                others: 35.9,
                 ..FULL
             },
             Share,
