@@ -85,9 +85,14 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
-    /// The text is no TOML, or has a key or value that is not known. Says the line.
-    #[error("the configuration cannot be used: {0}")]
-    Parse(#[from] toml::de::Error),
+    /// The text is no TOML, or has a key or value that is not known.
+    #[error("the configuration cannot be used: line {line}: {why}")]
+    Parse {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong in it, and what is wanted.
+        why: String,
+    },
     /// A rule contradicts itself.
     #[error("rule {name:?} of the configuration: {why}")]
     Rule {
@@ -129,13 +134,22 @@ struct Written {
     resource: Vec<resource::Written>,
 }
 
+/// The library draws the line and a mark below it, which is no sentence.
+fn in_one_line(text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    ConfigError::Parse {
+        line: 1 + before.map_or(0, |before| before.matches('\n').count()),
+        why: error.message().replace('\n', "; "),
+    }
+}
+
 impl Config {
     /// Of the text of a configuration.
     ///
     /// # Errors
     /// [`ConfigError`], with the line for everything that the text itself has wrong.
     pub fn parse(text: &str) -> Result<Config, ConfigError> {
-        let written: Written = toml::from_str(text)?;
+        let written: Written = toml::from_str(text).map_err(|error| in_one_line(text, &error))?;
         if written.rule.len() > TABLES_LIMIT {
             return Err(ConfigError::TooMany("rule"));
         }

@@ -1,6 +1,7 @@
 //! How many containers may have a device at the same time: declared, and never silent.
 
 use crate::device::{Device, Shares};
+use crate::families::FAMILIES;
 use serde::Deserialize;
 use std::num::NonZeroU32;
 
@@ -34,6 +35,15 @@ impl Subject {
         let (Subject::Device(name) | Subject::Model(name) | Subject::Family(name)) = &subject;
         if name.is_empty() {
             return Err("an empty name means no device".to_owned());
+        }
+        if let Subject::Family(name) = &subject
+            && !FAMILIES.iter().any(|family| family.name() == name)
+        {
+            let known: Vec<_> = FAMILIES.iter().map(|family| family.name()).collect();
+            return Err(format!(
+                "there is no family {name:?}; there are {}",
+                known.join(", ")
+            ));
         }
         Ok(subject)
     }

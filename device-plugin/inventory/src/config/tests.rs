@@ -67,6 +67,7 @@ fn what_is_not_known_is_refused_with_its_line() {
     assert!(error.to_string().contains("line 2"), "{error}");
     let error = Config::parse("[[sharing]]\nfamily = \"dfl\"\nslots = -1\n").unwrap_err();
     assert!(error.to_string().contains("line 3"), "{error}");
+    assert!(!error.to_string().contains('\n'), "{error}");
 }
 
 #[test]
@@ -119,6 +120,7 @@ fn sharing_names_one_subject_and_some_slots() {
         "slots = 1",
         "family = \"dfl\"\nmodel = \"x\"\nslots = 1",
         "family = \"\"\nslots = 1",
+        "family = \"dlf\"\nslots = 1",
         "family = \"dfl\"\nslots = 0",
         "family = \"dfl\"\nslots = 5000",
     ] {
