@@ -354,8 +354,22 @@ fn what_is_no_image_says_so() {
         let error = read(&bytes).unwrap_err().to_string();
         assert!(error.contains(part), "{part}: {error}");
     }
-    let source = Source::Archive("/dev/zero".into());
-    assert!(View::of(&source).is_err());
+    for (path, part) in [
+        ("/dev/zero", "no regular file"),
+        ("/proc", "--rootfs"),
+        ("/no/such", "No such file"),
+    ] {
+        let error = View::of(&Source::Archive(path.into())).unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    for reference in ["", "Image.tar", "a b"] {
+        let reference = reference.to_owned();
+        let error = View::of(&Source::Engine { reference }).unwrap_err();
+        assert!(
+            error.to_string().contains("no file of this name"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

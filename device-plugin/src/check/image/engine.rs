@@ -66,15 +66,24 @@ pub(super) fn sockets() -> Vec<PathBuf> {
     all
 }
 
+/// Whether an engine can be asked for it.
+///
+/// # Errors
+/// [`ImageError::Unsupported`] where it is neither a reference nor an image's id.
+pub(super) fn check(reference: &str) -> Result<(), ImageError> {
+    let id = reference.strip_prefix("sha256:").unwrap_or(reference);
+    let is_id = (12..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_hexdigit());
+    if !is_id {
+        Reference::parse(reference)?;
+    }
+    Ok(())
+}
+
 impl Request {
     /// # Errors
     /// [`ImageError::Unsupported`] where `reference` is neither a reference nor an image's id.
     pub(super) fn new(socket: &Path, reference: &str) -> Result<Request, ImageError> {
-        let id = reference.strip_prefix("sha256:").unwrap_or(reference);
-        let is_id = (12..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_hexdigit());
-        if !is_id {
-            Reference::parse(reference)?;
-        }
+        check(reference)?;
         Ok(Request {
             socket: socket.to_owned(),
             reference: reference.to_owned(),

@@ -419,6 +419,24 @@ fn of_folder((folder, resolved): (Folder, Resolved)) -> Image {
 fn open_archive(path: &Path, wanted: &Wanted) -> Result<Image, ImageError> {
     let name = path.display().to_string();
     let failed = |error| ImageError::reading(&name, error);
+    let unsupported = |why: &str| ImageError::Unsupported {
+        what: name.clone(),
+        why: why.to_owned(),
+    };
+    match std::fs::metadata(path).map(|metadata| metadata.file_type()) {
+        Ok(kind) if kind.is_dir() => {
+            let why = "a folder that is no OCI layout (it has no index.json); the folder of a root \
+                       file system is given by --rootfs";
+            return Err(unsupported(why));
+        }
+        Ok(kind) if !kind.is_file() => {
+            return Err(unsupported(
+                "no regular file; save the image into one first",
+            ));
+        }
+        // That it is not there is told by opening it.
+        _ => {}
+    }
     let file = open_regular(path).map_err(failed)?;
     let whole = Section::whole(file).map_err(failed)?;
     let beginning = whole.beginning().map_err(failed)?;
@@ -458,6 +476,13 @@ fn open_stream(origin: Origin, name: &str, wanted: &Wanted) -> Result<Image, Ima
 
 /// Asks one engine after the other.
 fn open_engine(reference: &str, wanted: &Wanted) -> Result<Image, ImageError> {
+    engine::check(reference).map_err(|error| match error {
+        ImageError::Unsupported { what, why } => ImageError::Unsupported {
+            what,
+            why: format!("there is no file of this name; as an image's name, {why}"),
+        },
+        other => other,
+    })?;
     let mut tried = Vec::new();
     let mut all_answered = true;
     for socket in engine::sockets() {
