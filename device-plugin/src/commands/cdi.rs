@@ -191,7 +191,8 @@ fn lines(folder: &Path, round: &Round) -> String {
         written,
         unchanged,
         removed,
-        ..
+        withheld,
+        failed,
     } = &round.report;
     let mut out = String::new();
     for (verb, names) in [
@@ -208,7 +209,8 @@ fn lines(folder: &Path, round: &Round) -> String {
             ));
         }
     }
-    if out.is_empty() {
+    // What could not be written was said.
+    if out.is_empty() && withheld.is_empty() && failed.is_empty() {
         out.push_str("there is no device to write a specification for\n");
     }
     out
@@ -231,5 +233,18 @@ mod tests {
         let told = lines(Path::new("/run/cdi"), &round);
         assert_eq!(told, "took back /run/cdi/b\nwrote /run/cdi/a\\x1b\n");
         assert!(lines(Path::new("/x"), &Round::default()).contains("no device"));
+        let withheld = crate::cdi::Withheld {
+            kind: "a.b/c".to_owned(),
+            by: "/x/other.json".into(),
+            name: "0".to_owned(),
+        };
+        let round = Round {
+            report: Report {
+                withheld: vec![withheld],
+                ..Report::default()
+            },
+            ..Round::default()
+        };
+        assert_eq!(lines(Path::new("/x"), &round), "");
     }
 }
