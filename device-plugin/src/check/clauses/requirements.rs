@@ -1,9 +1,12 @@
 //! `NVIDIA_REQUIRE_*`: what an image's author demands of the driver and the GPU.
 //!
-//! The grammar is that of NVIDIA's container toolkit: conditions with a space between them are
-//! alternatives, with a comma between them all must hold; several variables must all hold. A condition
-//! is a property, one of `= != < > <= >=`, and a value. Properties are `cuda`, `driver`, `arch` (the
-//! compute capability) and `brand`; others are passed over, as the toolkit does.
+//! NVIDIA has two readers, and either may be the one that starts the container: the container toolkit
+//! (`internal/requirements`) and `nvidia-container-cli` (libnvidia-container, `dsl.c`). To both,
+//! conditions with a space between them are alternatives, with a comma between them all must hold;
+//! several variables must all hold. A condition is a property, one of `= != < > <= >=`, and a value.
+//! Properties are `cuda`, `driver`, `arch` (the compute capability) and `brand`. Other ones the toolkit
+//! passes over, and `nvidia-container-cli` refuses; it also takes names in capitals, and no `v` before a
+//! version. Where the two may differ it cannot be told.
 
 use super::{Clause, Verdict, capability, cuda_releases};
 use crate::check::facts::ImageFacts;
@@ -30,7 +33,10 @@ pub(super) fn clauses(image: &ImageFacts, host: &HostFacts, device: &Device) -> 
     let properties = properties(host, device);
     let mut clauses = Vec::new();
     for (name, value) in &image.env {
-        let is_demand = name.starts_with("NVIDIA_REQUIRE_") && !value.trim().is_empty();
+        // Those for Jetson are passed over by both readers.
+        let is_demand = name.starts_with("NVIDIA_REQUIRE_")
+            && !name.starts_with("NVIDIA_REQUIRE_JETPACK")
+            && !value.trim().is_empty();
         // Of two with the same name the last one counts.
         if is_demand && image.env(name) == Some(value) {
             let clause = clause(name, value, &properties, host, device);
@@ -59,7 +65,10 @@ fn clause(
         Some(Verdict::No) => {
             clause.no("update the driver, or use an image with an older CUDA release")
         }
-        Some(Verdict::Unknown) => clause.unknown("a property that it asks for cannot be read here"),
+        Some(Verdict::Unknown) => clause.unknown(
+            "a property that it asks for cannot be read here, or only some releases of NVIDIA's \
+             container toolkit know it",
+        ),
         None => {
             clause.unknown("the demand cannot be read: a condition has no operator or no version")
         }
@@ -104,28 +113,46 @@ fn demand(text: &str, properties: &Properties) -> Option<Verdict> {
         return None;
     }
     let mut any: Option<Verdict> = None;
+    let mut disputed = false;
     for alternative in text.split(' ') {
         let mut all: Option<Verdict> = None;
-        for condition in alternative.split(',') {
-            if let Some(holds) = self::condition(condition.trim(), properties)? {
-                all = Some(all.map_or(holds, |so_far| so_far.min(holds)));
-            }
+        for condition in alternative
+            .split(',')
+            .filter(|text| !text.trim().is_empty())
+        {
+            let holds = match self::condition(condition, properties)? {
+                Answer::Is(verdict) => verdict,
+                Answer::Disputed => {
+                    // Behind an alternative that holds nobody who would refuse it looks.
+                    disputed |= any != Some(Verdict::Yes);
+                    Verdict::Unknown
+                }
+            };
+            all = Some(all.map_or(holds, |so_far| so_far.min(holds)));
         }
         if let Some(all) = all {
             any = Some(any.map_or(all, |so_far| so_far.max(all)));
         }
     }
-    // Nothing but properties that nobody knows: nothing is demanded.
-    Some(any.unwrap_or(Verdict::Yes))
+    let verdict = any.unwrap_or(Verdict::Yes);
+    Some(if disputed {
+        verdict.min(Verdict::Unknown)
+    } else {
+        verdict
+    })
 }
 
-/// Whether a condition holds; `Some(None)` where it demands nothing, `None` where it is not of the
-/// grammar.
-fn condition(text: &str, properties: &Properties) -> Option<Option<Verdict>> {
+/// What a condition comes to.
+enum Answer {
+    /// To both readers.
+    Is(Verdict),
+    /// One of the readers refuses it, or understands something else.
+    Disputed,
+}
+
+/// Whether a condition holds; `None` where it is not of the grammar.
+fn condition(text: &str, properties: &Properties) -> Option<Answer> {
     const OPERATORS: [&str; 6] = ["!=", "<=", ">=", "=", "<", ">"];
-    if text.is_empty() {
-        return Some(None);
-    }
     let (property, rest) = text.split_at(text.find(['<', '>', '=', '!'])?);
     let operator = OPERATORS
         .iter()
@@ -135,11 +162,16 @@ fn condition(text: &str, properties: &Properties) -> Option<Option<Verdict>> {
         "cuda" => version_order(properties.cuda.as_ref(), value)?,
         "driver" => version_order(properties.driver.as_ref(), value)?,
         "arch" => version_order(properties.arch.as_ref(), value)?,
+        // One reader looks at capitals, and the other knows no order of brands.
+        "brand" if value.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            return Some(Answer::Disputed);
+        }
+        "brand" if !matches!(*operator, "=" | "!=") => return Some(Answer::Disputed),
         "brand" => properties.brand.as_deref().map(|brand| brand.cmp(value)),
-        _ => return Some(None),
+        _ => return Some(Answer::Disputed),
     };
     let Some(order) = order else {
-        return Some(Some(Verdict::Unknown));
+        return Some(Answer::Is(Verdict::Unknown));
     };
     let holds = match *operator {
         "!=" => order.is_ne(),
@@ -149,11 +181,11 @@ fn condition(text: &str, properties: &Properties) -> Option<Option<Verdict>> {
         "<" => order.is_lt(),
         _ => order.is_gt(),
     };
-    Some(Some(if holds { Verdict::Yes } else { Verdict::No }))
+    Some(Answer::Is(if holds { Verdict::Yes } else { Verdict::No }))
 }
 
 fn version_order(found: Option<&Version>, value: &str) -> Option<Option<std::cmp::Ordering>> {
-    let value = Version::parse(value.strip_prefix('v').unwrap_or(value))?;
+    let value = Version::parse(value)?;
     Some(found.map(|found| found.cmp(&value)))
 }
 
@@ -199,18 +231,37 @@ mod tests {
         let here = host("12.2", "535.54.03", Some("tesla"));
         for (text, expected) in [
             ("", Some(Verdict::Yes)),
-            ("gpu>=3", Some(Verdict::Yes)),
+            (" , ", Some(Verdict::Yes)),
             ("gpu>=3,cuda>=13", Some(Verdict::No)),
             ("arch!=8.0", Some(Verdict::No)),
             ("arch>=7.0,arch<9.0", Some(Verdict::Yes)),
             ("brand!=tesla", Some(Verdict::No)),
-            ("cuda>=v12", Some(Verdict::Yes)),
+            ("cuda>=v12", None),
             ("cuda", None),
             ("cuda>=", None),
             ("cuda>=new", None),
             ("cuda!12", None),
         ] {
             assert_eq!(demand(text, &here), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_two_readers_take_differently_is_no_yes() {
+        let here = host("12.2", "535.54.03", Some("tesla"));
+        for (text, expected) in [
+            ("gpu>=3", Verdict::Unknown),
+            ("==", Verdict::Unknown),
+            ("CUDA>=99", Verdict::Unknown),
+            ("\tcuda>=12", Verdict::Unknown),
+            ("brand=Tesla", Verdict::Unknown),
+            ("brand>=a", Verdict::Unknown),
+            ("cuda>=12 gpu>=3", Verdict::Yes),
+            ("gpu>=3 cuda>=12", Verdict::Unknown),
+            ("cuda>=12,gpu>=3", Verdict::Unknown),
+            ("gpu>=3 cuda>=13", Verdict::Unknown),
+        ] {
+            assert_eq!(demand(text, &here), Some(expected), "{text:?}");
         }
     }
 
