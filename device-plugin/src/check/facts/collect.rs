@@ -49,7 +49,7 @@ impl Collector {
             program: meta.entrypoint.first().or(meta.cmd.first()).cloned(),
             ..ImageFacts::default()
         };
-        let wanted_program = programs(&facts);
+        let wanted_program = programs(&facts, meta.working_dir.as_deref());
         Collector {
             facts,
             links: BTreeMap::new(),
@@ -425,14 +425,16 @@ fn is_beside(path: &Path) -> bool {
     })
 }
 
-/// Where the image's program may be: as it is written, or along PATH.
-fn programs(facts: &ImageFacts) -> Vec<PathBuf> {
+/// Where the image's program may be: as it is written, from the folder that it is started in, or along
+/// PATH.
+fn programs(facts: &ImageFacts, working_dir: Option<&str>) -> Vec<PathBuf> {
     const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let Some(program) = &facts.program else {
         return Vec::new();
     };
     if program.contains('/') {
-        return vec![Path::new("/").join(program)];
+        let folder = Path::new("/").join(working_dir.unwrap_or_default());
+        return vec![clean(&folder.join(program))];
     }
     let folders = facts.env("PATH").unwrap_or(PATH);
     let folders = folders.split(':').take(64);

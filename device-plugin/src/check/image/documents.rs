@@ -71,6 +71,7 @@ pub(super) struct Container {
     pub(super) labels: Option<Words>,
     pub(super) entrypoint: Option<List<String, ENTRIES>>,
     pub(super) cmd: Option<List<String, ENTRIES>>,
+    pub(super) working_dir: Option<String>,
 }
 
 /// The layers that a configuration is about.

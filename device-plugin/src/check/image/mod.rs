@@ -100,6 +100,8 @@ pub struct ImageMeta {
     pub entrypoint: Vec<String>,
     /// Its arguments, or the program where there is no entrypoint.
     pub cmd: Vec<String>,
+    /// The folder that the program is started in; `/` where it is absent.
+    pub working_dir: Option<String>,
     /// Of the manifest, and of those entries of indexes that led to it.
     pub annotations: BTreeMap<String, String>,
 }

@@ -245,6 +245,7 @@ fn described(
         labels: container.labels.unwrap_or_default().0,
         entrypoint: list(container.entrypoint),
         cmd: list(container.cmd),
+        working_dir: said(container.working_dir),
         annotations: BTreeMap::new(),
     };
     Ok(Resolved { meta, layers })

@@ -90,6 +90,28 @@ fn a_static_program_that_can_be_loaded_anywhere_is_no_library() {
 }
 
 #[test]
+fn a_relative_program_is_in_the_folder_that_it_is_started_in() {
+    let of = |machine| Elf {
+        machine,
+        fixed: true,
+        ..Elf::default()
+    };
+    for (program, folder) in [
+        ("./tool", "/work"),
+        ("../work/tool", "/opt"),
+        ("b/../tool", "work"),
+    ] {
+        let meta = ImageMeta {
+            working_dir: Some(folder.to_owned()),
+            ..meta(program, &[])
+        };
+        let files = [("/tool", of(62).bytes()), ("/work/tool", of(183).bytes())];
+        let found = facts(&meta, &files);
+        assert_eq!(found.program_machine, Some(183), "{program} in {folder}");
+    }
+}
+
+#[test]
 fn loops_of_links_end() {
     let mut links = BTreeMap::new();
     links.insert(PathBuf::from("/a"), PathBuf::from("b"));
