@@ -22,7 +22,7 @@ pub(super) mod queue {
     pub(crate) const STANDING: usize = 10;
     pub(crate) const EVENTS: usize = 12;
     pub(crate) const SHAPED: usize = 13;
-    pub(crate) const HANDLE: usize = 15;
+    pub(crate) const HANDLE: usize = 16;
     const OWNERS: usize = 17;
     const PAIRS: usize = OWNERS + super::OWNERS * super::owner::WORDS;
     pub(crate) const WORDS: usize = PAIRS + super::OWNERS * super::OWNERS;
@@ -55,4 +55,57 @@ pub(super) mod watch {
     pub(crate) const NOTING: usize = 0;
     pub(crate) const BUSY: usize = 1;
     pub(crate) const WORDS: usize = 4;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{owner, queue};
+
+    /// The word of each field of a struct of 8-byte words in `tables.h`, before its first table.
+    fn words_of(name: &str) -> Vec<(&'static str, usize)> {
+        let head = format!("struct {name} {{");
+        let lines = include_str!("tables.h").lines();
+        let fields = lines
+            .skip_while(|line| *line != head)
+            .skip(1)
+            .map_while(|line| line.trim().strip_prefix("u64 "))
+            .filter_map(|line| Some(line.split_once(';')?.0));
+        let mut at = 0;
+        let mut words = Vec::new();
+        for field in fields {
+            let (name, many) = field.split_once('[').unwrap_or((field, "1]"));
+            words.push((name, at));
+            at += many
+                .trim_end_matches(']')
+                .parse::<usize>()
+                .unwrap_or_else(|_| panic!("{field}"));
+        }
+        words.push(("", at));
+        words
+    }
+
+    #[test]
+    fn the_words_of_a_queue_are_those_of_the_header() {
+        let words = words_of("queue");
+        let at = |name: &str| words.iter().find(|(field, _)| *field == name).map(|w| w.1);
+        for (name, word) in [
+            ("qdisc", queue::QDISC),
+            ("device", queue::DEVICE),
+            ("name", queue::NAME),
+            ("kind", queue::KIND),
+            ("last", queue::LAST),
+            ("standing", queue::STANDING),
+            ("events", queue::EVENTS),
+            ("shaped", queue::SHAPED),
+            ("handle", queue::HANDLE),
+        ] {
+            assert_eq!(at(name), Some(word), "{name} in {words:?}");
+        }
+        assert_eq!(at(""), Some(queue::of_owner(0, 0)), "{words:?}");
+        assert_eq!(
+            words_of("owner").last().map(|w| w.1),
+            Some(owner::WORDS),
+            "owner"
+        );
+    }
 }

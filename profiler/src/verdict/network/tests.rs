@@ -265,6 +265,12 @@ fn its_own_shaper_holds_it_back() {
         "{}",
         verdict.advice
     );
+    // tc refuses a tbf without a burst and a latency.
+    assert!(
+        verdict.advice.contains("with the other words"),
+        "{}",
+        verdict.advice
+    );
 }
 
 #[test]

@@ -57,8 +57,8 @@ pub(super) fn advice(links: &Links<'_>, case: &Case<'_>) -> String {
         }
         let rate = rate(2.0 * stall.bytes.0 as f64 / links.seconds);
         return format!(
-            "raise the rate of the shaper ({} rate {rate}), or let {victim} send less",
-            tc("change", stall, &format!("root {}", stall.discipline))
+            "raise the rate of the shaper ({}), or let {victim} send less",
+            faster(stall, &rate)
         );
     }
     let Some((culprit, _)) = case.accusation.by_harm().first().copied() else {
@@ -80,6 +80,22 @@ pub(super) fn advice(links: &Links<'_>, case: &Case<'_>) -> String {
         "{limit}, or let the link serve all in turn ({})",
         fair_queue(stall)
     )
+}
+
+/// How to raise the rate of a shaper. tc takes no change that leaves out what it asks of a new one.
+fn faster(stall: &LinkStall, rate: &str) -> String {
+    match &*stall.discipline {
+        "cake" => tc("change", stall, &format!("root cake bandwidth {rate}")),
+        "tbf" | "netem" => {
+            let change = tc(
+                "change",
+                stall,
+                &format!("root {} rate {rate}", stall.discipline),
+            );
+            format!("{change}, with the other words that tc qdisc show has of it")
+        }
+        of_classes => format!("the rate of its class of {of_classes}, to {rate}: tc class change"),
+    }
 }
 
 /// The command that puts a fair queue where the packets wait.
