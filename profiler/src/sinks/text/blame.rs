@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 
 const INDENT: &str = "  ";
 
+/// A part that would be shown as 0 % is no row: what sums of shares leave over is not even that.
+const WORTH_A_ROW: f64 = 0.0005;
+
 /// The verdicts of one window, who is cleared, and how well it was watched.
 #[must_use]
 pub fn verdicts(
@@ -162,7 +165,7 @@ fn culprits(verdict: &Verdict, page: &Page) -> String {
     for culprit in &verdict.culprits {
         table.row(culprit_cells(culprit));
     }
-    if verdict.unexplained > 0.0 {
+    if verdict.unexplained >= WORTH_A_ROW {
         let absent = || "-".to_owned();
         let time = seconds(verdict.harm.seconds() * verdict.unexplained);
         let nobody = "(nobody known)".to_owned();
@@ -308,6 +311,17 @@ Cleared: cache of CPU: ran on CPUs that nobody waited for
 Watched: CPU (every event). Not watched: cache, disk, memory, network, GPU.
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_sums_leave_over_is_no_row() {
+        let said = |unexplained: f64| {
+            let mut verdict = verdict(Cause::Neighbour);
+            verdict.unexplained = unexplained;
+            block(&verdict, Nanos::from_seconds(10.0), &Page::plain(100))
+        };
+        assert!(!said(1e-16).contains("nobody known"));
+        assert!(said(0.001).contains("nobody known"));
     }
 
     #[test]

@@ -11,6 +11,9 @@ use dunnage_model::verdict::{Cause, Coverage, Resource};
 
 const INDENT: &str = "  ";
 
+/// Less is what roundings leave over.
+const WORTH_A_ROW: Nanos = Nanos(1_000);
+
 /// So many of those who took time get a line; the others are added up.
 const MOST_ROWS: usize = 6;
 
@@ -108,7 +111,7 @@ fn takers(report: &RunReport, page: &Page) -> String {
         let others = format!("({} others)", loss.to.len().saturating_sub(MOST_ROWS));
         let unknown = "(nobody known)".to_owned();
         for (who, time) in [(others, rest), (unknown, loss.unexplained)] {
-            if time > Nanos::ZERO {
+            if time >= WORTH_A_ROW {
                 let cells = vec![
                     who,
                     "-".to_owned(),
