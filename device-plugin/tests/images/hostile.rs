@@ -362,6 +362,13 @@ fn what_is_no_image_says_so() {
         let error = View::of(&Source::Archive(path.into())).unwrap_err();
         assert!(error.to_string().contains(part), "{error}");
     }
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Source::Registry {
+        root: dir.path().to_owned(),
+        reference: "a:1".to_owned(),
+    };
+    let error = View::of(&registry).unwrap_err().to_string();
+    assert!(error.contains("no registry's storage"), "{error}");
     for reference in ["", "Image.tar", "a b"] {
         let reference = reference.to_owned();
         let error = View::of(&Source::Engine { reference }).unwrap_err();

@@ -141,9 +141,16 @@ fn tagged(
     }
     Err(ImageError::Absent {
         what: reference.to_owned(),
-        why: format!(
-            "the registry's storage in {} has no such tag",
-            root.display()
-        ),
+        why: if root.join("docker/registry/v2").is_dir() {
+            format!(
+                "the registry's storage in {} has no such tag",
+                root.display()
+            )
+        } else {
+            format!(
+                "{} is no registry's storage: it has no docker/registry/v2",
+                root.display()
+            )
+        },
     })
 }

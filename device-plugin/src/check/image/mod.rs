@@ -496,7 +496,7 @@ fn open_engine(reference: &str, wanted: &Wanted) -> Result<Image, ImageError> {
             Ok(image) => return Ok(image),
             Err(ImageError::Io { what, error }) => {
                 all_answered = false;
-                tried.push(format!("{what}: {error}"));
+                tried.push(format!("{what}: {error}{}", remedy(&error)));
             }
             Err(ImageError::Absent { why, .. }) => {
                 tried.push(format!("the engine at {} says {why:?}", socket.display()));
@@ -527,6 +527,15 @@ fn open_engine(reference: &str, wanted: &Wanted) -> Result<Image, ImageError> {
     } else {
         ImageError::Engine { reference, tried }
     })
+}
+
+/// What helps where an engine cannot be asked.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; run it as root, or as one of the engine's group",
+        io::ErrorKind::ConnectionRefused => "; start the engine",
+        _ => "",
+    }
 }
 
 fn named(path: &Path) -> ImageMeta {
