@@ -125,7 +125,11 @@ pub(super) fn sentences(
         100.0 * part(facts.idle, facts.allowed * facts.seconds)
     );
     let taken = facts.involuntary.map_or(String::new(), |switches| {
-        format!(", and the CPU was taken from it {switches} times")
+        let times = match switches {
+            1 => "once".to_owned(),
+            many => format!("{many} times"),
+        };
+        format!(", and the CPU was taken from it {times}")
     });
     match clue {
         Clue::Frozen => (
