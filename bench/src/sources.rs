@@ -6,6 +6,7 @@ use crate::entering;
 use crate::figures::{Table, interval, median, spread};
 use crate::mixed::{Mixed, Ran};
 use crate::switch;
+use anyhow::Context;
 use aya::programs::loaded_programs;
 use aya::sys::{Stats, enable_stats};
 use dunnage_profiler::host::HostRoot;
@@ -168,6 +169,27 @@ struct Spent {
     programs: Vec<(String, f64, f64)>,
     /// What an event of an empty program reads as: the statistics' own clocks.
     clocks: f64,
+    /// CPU time of the threads that attach programs and take them away, nanoseconds.
+    switching: f64,
+}
+
+/// CPU time of this process's other threads so far, nanoseconds: those that sources keep, while this one
+/// waits for the load. Sources that end a thread take its time away with it.
+fn own_threads() -> anyhow::Result<f64> {
+    let main = std::process::id().to_string();
+    let mut nanos = 0.0;
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let task = task?;
+        if task.file_name() == *main {
+            continue;
+        }
+        let path = task.path().join("schedstat");
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("reading {}", path.display()))?;
+        let ran = text.split_whitespace().next().context("no time")?;
+        nanos += ran.parse::<f64>()?;
+    }
+    Ok(nanos)
 }
 
 /// Run time of the programs by the kernel's own statistics. They hold what runs in interrupts, which
@@ -185,12 +207,15 @@ fn statistics(attached: Attached, load: &mut Mixed, operations: u64) -> anyhow::
         .flatten()
         .map(|program| (program.id(), (program.run_count(), program.run_time())))
         .collect();
+    let switched = own_threads()?;
     let ran = load.run(operations)?;
+    let switching = (own_threads()? - switched).max(0.0);
     read();
     let mut spent = Spent {
         load: ran.cpu_seconds * 1e9,
         programs: Vec::new(),
         clocks: 0.0,
+        switching,
     };
     for program in loaded_programs().flatten() {
         let (count, time) = settled.get(&program.id()).copied().unwrap_or_default();
@@ -238,8 +263,15 @@ impl Spent {
             format!("{}: and to enter them", attached.name()),
             percent(net + events * entering),
             "% of its CPU",
-            matches!(attached, Attached::All).then_some(PROMISED),
+            None,
             format!("{events:.0} events"),
+        );
+        table.add(
+            format!("{}: and to attach and detach them", attached.name()),
+            percent(net + events * entering + self.switching),
+            "% of its CPU",
+            matches!(attached, Attached::All).then_some(PROMISED),
+            format!("{:.2} ms of CPU time in threads", self.switching / 1e6),
         );
     }
 }

@@ -17,8 +17,8 @@ use aya::Btf;
 use dunnage_model::cpuset::CpuSet;
 use dunnage_model::gap::Gap;
 use dunnage_model::observation::{
-    CgroupLayout, CgroupReading, Host, MachineReading, Observation, Owner, ResourceWindows,
-    SchedWindow, Snapshot, SocketTraffic,
+    CgroupLayout, CgroupReading, Fidelity, Host, MachineReading, Observation, Owner,
+    ResourceWindows, SchedWindow, Snapshot, SocketTraffic,
 };
 use dunnage_model::units::Nanos;
 use std::collections::HashSet;
@@ -351,7 +351,8 @@ impl Collector {
     }
 
     fn read_cgroups(&mut self, sched: Option<&SchedWindow>) -> (Vec<CgroupReading>, Vec<Gap>) {
-        let Some(sched) = sched else {
+        // Where the scheduler's events were seen for a part of the time, others may have run too.
+        let Some(sched) = sched.filter(|sched| sched.fidelity == Fidelity::Exact) else {
             return self.cgroups.read(self.want);
         };
         let ran: HashSet<Owner> = sched.owners.iter().map(|o| o.owner).collect();

@@ -23,6 +23,7 @@ mod memory;
 mod owner;
 mod parallel;
 mod resources;
+mod slots;
 mod switched;
 mod table;
 mod tracepoint;
@@ -30,6 +31,7 @@ mod tracepoint;
 pub use alone::{Alone, AloneError};
 pub use collector::{Collector, CollectorError, CollectorOptions};
 pub use resources::Means;
+pub use slots::SlotsError;
 pub use table::TableError;
 pub use tracepoint::AttachError;
 

@@ -14,6 +14,7 @@ use super::network::Namespaces;
 use super::owner::owner_of_key;
 use super::resources::{Context, Source};
 use super::sched::Names;
+use super::slots::{Slots, SlotsError};
 use super::switched::Switched;
 use super::tracepoint::{AttachError, load};
 use crate::causes::chain;
@@ -25,7 +26,6 @@ use dunnage_model::observation::{
     Fidelity, InterruptTime, InterruptWindow, KernelWork, Owner, ResourceWindows,
 };
 use dunnage_model::units::Nanos;
-use slots::{Slots, SlotsError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tables::{Cells, Taken, Worked, cpu};
@@ -153,7 +153,12 @@ impl Interrupts {
             load(&mut ebpf, context.btf, program, tracepoint)?;
             programs.push(program);
         }
-        let slots = Slots::start(Switched::new(ebpf, programs), Arc::clone(&cpus))?;
+        let slots = Slots::start(
+            "interrupts",
+            slots::TERMS,
+            Switched::new(ebpf, programs),
+            slots::Slots::new(Arc::clone(&cpus)),
+        )?;
         Ok(Interrupts {
             cpus,
             keys,

@@ -113,7 +113,10 @@ impl MachineReader {
 }
 
 /// The `cpu` line of `/proc/stat` (proc_stat(5)), and those of each CPU.
-fn cpu_times(text: &[u8], tick: Nanos) -> (Option<CpuTimes>, Vec<(u32, CpuTimes)>) {
+pub(in crate::sources) fn cpu_times(
+    text: &[u8],
+    tick: Nanos,
+) -> (Option<CpuTimes>, Vec<(u32, CpuTimes)>) {
     let mut all = None;
     let mut each = Vec::new();
     // They come first.

@@ -1,15 +1,17 @@
-//! Keeps the cost of the exact accounting under a budget that the operator sets.
+//! Keeps the cost of the exact accounting within bounds: the operator's, and what a light load can bear.
 //!
-//! The program measures itself on one event in 1,024. Where all events together would cost more than
-//! the budget, it is switched on for a fraction of each 200 ms only, and the amounts are scaled up:
-//! coverage `sampled`, said in the output. While it is off a switch costs an empty program.
+//! The program measures itself on one event in 1,024. Where all events together would cost more than the
+//! operator's budget, it is attached for a part of the time only, and the amounts are scaled up: coverage
+//! `sampled`, said in the output. The same where a load that leaves every CPU time to spare switches so
+//! often that to enter the program would cost it more than [`TERMS`] say ([`crate::sources::slots`]). Where
+//! a CPU is saturated, and somebody waits, all is seen.
 
 use super::layout::cpu;
+use crate::sources::slots::{Slots, SlotsError, Tables, Terms};
+use crate::sources::switched::Switched;
 use crate::sys::MappedArray;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The share of the machine's CPU time, 0 to 1, that the accounting may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,8 +26,15 @@ impl Default for Budget {
 
 /// The shortest share of the time that is still worth scaling up.
 const LEAST_DUTY: f64 = 0.02;
-/// One on-and-off cycle; short against a window of 100 ms or more, long against a scheduler's slice.
-const CYCLE: Duration = Duration::from_millis(200);
+
+/// Half a percent of the busy time of a light load: all sources together are to stay within 2 %.
+const TERMS: Terms = Terms {
+    budget: 0.005,
+    // Nine tenths: beyond, whoever wakes up finds somebody there.
+    saturation: Some(0.9),
+    // A shorter one may fall between two slots, and nobody would have run in it.
+    shortest_window: Duration::from_millis(500),
+};
 
 /// The share of the time for which the program may run, given what it would cost if always on.
 pub(super) fn duty_for(budget: Budget, cost_share: f64) -> f64 {
@@ -36,107 +45,55 @@ pub(super) fn duty_for(budget: Budget, cost_share: f64) -> f64 {
     }
 }
 
-/// Switches the program on and off; always on until told otherwise.
+/// Attaches the program and takes it away; always there until it costs too much.
 pub(super) struct Governor {
-    cpus: Arc<MappedArray>,
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-    duty: f64,
-    on_since: Instant,
-}
-
-#[derive(Default)]
-struct Shared {
-    stop: AtomicBool,
-    /// Nanoseconds for which the program was on, under the thread.
-    on_ns: AtomicU64,
+    slots: Slots,
 }
 
 impl Governor {
-    pub(super) fn start(cpus: Arc<MappedArray>) -> Governor {
-        switch(&cpus, true);
-        Governor {
-            cpus,
-            shared: Arc::default(),
-            thread: None,
-            duty: 1.0,
-            on_since: Instant::now(),
-        }
+    /// Attaches `programs`; `cpus` is the table of that name.
+    pub(super) fn start(
+        programs: Switched,
+        cpus: Arc<MappedArray>,
+    ) -> Result<Governor, SlotsError> {
+        let slots = Slots::start("run queues", TERMS, programs, Epochs(cpus))?;
+        Ok(Governor { slots })
     }
 
-    /// The share of the time that was last asked for.
-    pub(super) fn duty(&self) -> f64 {
-        self.duty
+    /// The share of the time since the last call for which the program was on.
+    pub(super) fn share(&mut self) -> f64 {
+        self.slots.share().clamp(LEAST_DUTY / 2.0, 1.0)
     }
 
-    /// The share of the time since the last call for which the program was on; then lets it run for
-    /// `duty` of the time from now on.
-    pub(super) fn turn(&mut self, duty: f64) -> f64 {
-        let elapsed = self.on_since.elapsed();
-        let on = if self.thread.is_some() {
-            self.shared.on_ns.swap(0, Ordering::Relaxed) as f64 / (elapsed.as_nanos().max(1)) as f64
-        } else {
-            1.0
-        };
-        self.on_since = Instant::now();
-        // Small changes of the load are no reason to restart the cycle.
-        if (duty - self.duty).abs() > 0.1 * self.duty {
-            self.halt();
-            self.duty = duty;
-            if duty < 1.0 {
-                self.thread = self.cycle(duty);
-            }
-        }
-        on.clamp(LEAST_DUTY / 2.0, 1.0)
-    }
-
-    fn cycle(&self, duty: f64) -> Option<JoinHandle<()>> {
-        let (cpus, shared) = (Arc::clone(&self.cpus), Arc::clone(&self.shared));
-        let on = CYCLE.mul_f64(duty);
-        let run = move || {
-            while !shared.stop.load(Ordering::Relaxed) {
-                switch(&cpus, true);
-                let began = Instant::now();
-                std::thread::park_timeout(on);
-                switch(&cpus, false);
-                let ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                shared.on_ns.fetch_add(ns, Ordering::Relaxed);
-                std::thread::park_timeout(CYCLE.saturating_sub(on));
-            }
-        };
-        std::thread::Builder::new()
-            .name("governor".to_owned())
-            .spawn(run)
-            .ok()
-    }
-
-    fn halt(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            self.shared.stop.store(true, Ordering::Relaxed);
-            thread.thread().unpark();
-            let _ = thread.join();
-            self.shared = Arc::default();
-            switch(&self.cpus, true);
-        }
-    }
-}
-
-impl Drop for Governor {
-    fn drop(&mut self) {
-        self.halt();
-        switch(&self.cpus, false);
+    /// Lets it run for `duty` of the time at most from now on.
+    pub(super) fn limit(&mut self, duty: f64) {
+        self.slots.limit(duty);
     }
 }
 
 /// Each time it is switched on, a new epoch begins: what happened meanwhile is not accounted for.
-fn switch(cpus: &MappedArray, on: bool) {
-    for at in 0..cpus.len() {
-        if on {
-            let control = cpus.load(at, cpu::CONTROL);
+struct Epochs(Arc<MappedArray>);
+
+impl Tables for Epochs {
+    fn begin(&mut self) {
+        for at in 0..self.0.len() {
+            let control = self.0.load(at, cpu::CONTROL);
             let epoch = u32::try_from(control >> 32).unwrap_or(0).wrapping_add(1) & 0x7fff;
-            cpus.store_half(at, cpu::CONTROL, 1, epoch);
+            self.0.store_half(at, cpu::CONTROL, 1, epoch);
+            self.0.store_half(at, cpu::CONTROL, 0, 1);
         }
-        cpus.store_half(at, cpu::CONTROL, 0, u32::from(on));
+    }
+
+    fn end(&mut self) {
+        for at in 0..self.0.len() {
+            self.0.store_half(at, cpu::CONTROL, 0, 0);
+        }
+    }
+
+    fn events(&self) -> Vec<u64> {
+        (0..self.0.len())
+            .map(|at| self.0.load(at, cpu::SWITCHES))
+            .collect()
     }
 }
 

@@ -8,8 +8,10 @@ use super::sums::{apportion, balance, scale};
 use super::totals::{OwnerDelta, Totals};
 use crate::sources::loader::loader;
 use crate::sources::owner::owner_of_key;
+use crate::sources::slots::SlotsError;
+use crate::sources::switched::Switched;
 use crate::sources::table::{TableError, mapped};
-use crate::sources::tracepoint::{AttachError, attach};
+use crate::sources::tracepoint::{AttachError, attach, load};
 use crate::sys::MappedArray;
 use aya::{Btf, Ebpf, EbpfError};
 use dunnage_model::observation::{BlamePair, Fidelity, Owner, OwnerWindow, SchedWindow};
@@ -28,6 +30,9 @@ pub enum SchedError {
     /// The kernel refused the program at its tracepoint.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// It does not run.
+    #[error(transparent)]
+    Slots(#[from] SlotsError),
     /// A table cannot be read.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -64,13 +69,12 @@ pub struct Probe {
     names: MappedArray,
     totals: Totals,
     pairs: Pairs,
-    governor: Governor,
     geometry: Geometry,
     budget: Budget,
     last: Counts,
     last_read: Instant,
     /// Dropping it detaches the programs, so it goes last.
-    _ebpf: Ebpf,
+    governor: Governor,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -106,21 +110,22 @@ impl Probe {
             geometry.cpus as usize * 2 * geometry.pairs as usize,
             pair::WORDS,
         )?;
-        attach(&mut ebpf, btf, "on_switch", "sched_switch")?;
+        // So rare that it stays: it rests by what the table of CPUs says.
         attach(&mut ebpf, btf, "on_migrate", "sched_migrate_task")?;
-        let governor = Governor::start(Arc::clone(&cpus));
+        load(&mut ebpf, btf, "on_switch", "sched_switch")?;
+        let programs = Switched::new(ebpf, vec!["on_switch"]);
+        let governor = Governor::start(programs, Arc::clone(&cpus))?;
         Ok(Probe {
             totals: Totals::new(totals, geometry),
             pairs: Pairs::new(pairs, geometry),
             cpus,
             keys,
             names,
-            governor,
             geometry,
             budget: options.budget,
             last: Counts::default(),
             last_read: Instant::now(),
-            _ebpf: ebpf,
+            governor,
         })
     }
 
@@ -189,9 +194,10 @@ impl Probe {
         let elapsed = self.last_read.elapsed().as_secs_f64().max(1e-3);
         self.last_read = Instant::now();
         let available = elapsed * f64::from(self.geometry.cpus);
-        let current = self.governor.duty();
-        let cost_if_always_on = events as f64 / current * event_cost as f64 / 1e9 / available;
-        let on = self.governor.turn(duty_for(self.budget, cost_if_always_on));
+        let on = self.governor.share();
+        let cost_if_always_on = events as f64 / on * event_cost as f64 / 1e9 / available;
+        self.governor
+            .limit(duty_for(self.budget, cost_if_always_on));
         let fidelity = if on < 1.0 {
             Fidelity::Sampled(on)
         } else {
