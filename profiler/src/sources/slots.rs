@@ -20,8 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How often it is looked, in a pause, whether a CPU has become saturated.
-const GLANCE: Duration = Duration::from_millis(150);
+/// How often it is looked, in a pause, whether a CPU has become saturated: 20 ticks of `/proc/stat`.
+const GLANCE: Duration = Duration::from_millis(200);
 
 /// The programs' tables, as far as they tell of slots.
 pub(super) trait Tables: Send + 'static {

@@ -9,9 +9,9 @@ use crate::sys::MappedArray;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A quarter of a percent of busy time: all sources together are to stay within 2 %.
+/// A fifth of a percent of busy time: all sources together are to stay within 2 %.
 pub(super) const TERMS: Terms = Terms {
-    budget: 0.0025,
+    budget: 0.002,
     // Where a CPU is saturated, packets flood it: that is when it costs most.
     saturation: None,
     shortest_window: Duration::ZERO,

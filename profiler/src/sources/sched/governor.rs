@@ -30,8 +30,8 @@ const LEAST_DUTY: f64 = 0.02;
 /// Half a percent of the busy time of a light load: all sources together are to stay within 2 %.
 const TERMS: Terms = Terms {
     budget: 0.005,
-    // Nine tenths: beyond, whoever wakes up finds somebody there.
-    saturation: Some(0.9),
+    // Never idle, but for a tick of a look: whoever wakes up finds somebody there.
+    saturation: Some(0.95),
     // A shorter one may fall between two slots, and nobody would have run in it.
     shortest_window: Duration::from_millis(500),
 };
