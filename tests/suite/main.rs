@@ -32,6 +32,7 @@ mod network;
 mod plugin_confined;
 mod privileges;
 mod run;
+mod slots;
 mod snippets_referee;
 mod truth;
 mod why;

@@ -85,7 +85,7 @@ fn machine(window: &WindowUse) -> String {
         parts.push(format!("pressure % {}", some.join(" ")));
     }
     if let (Fidelity::Sampled(share), true) = (window.fidelity, window.waits.is_some()) {
-        parts.push(format!("sampled: {} % of events", percent(share)));
+        parts.push(format!("sampled: {} % of the time", percent(share)));
     }
     parts.extend(unexplained(window).map(|share| format!("{} % unexplained", percent(share))));
     parts.push(format!("{} parties", window.parties.len()));

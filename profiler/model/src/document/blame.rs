@@ -27,7 +27,7 @@ pub struct BlameDocument {
     pub window: WindowDocument,
     /// How well each resource was watched: `exact`, `sampled`, `correlated`, `none`.
     pub coverage: BTreeMap<Word, Word>,
-    /// Only where the governor fell back to sampling.
+    /// Only where switches of tasks were seen for a part of the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub governor: Option<GovernorDocument>,
     /// Most harm first.

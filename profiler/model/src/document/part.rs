@@ -189,7 +189,8 @@ impl From<&Gap> for GapDocument {
     }
 }
 
-/// That the governor fell back to sampling to keep within the CPU budget.
+/// That switches of tasks were seen for a part of the time: to keep within the CPU budget, or because a light
+/// load switches very often.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GovernorDocument {
     /// `sampling`.

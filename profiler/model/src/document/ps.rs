@@ -18,7 +18,7 @@ pub struct PsDocument {
     pub host: HostDocument,
     /// The window.
     pub window: WindowDocument,
-    /// Only where the governor fell back to sampling.
+    /// Only where switches of tasks were seen for a part of the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub governor: Option<GovernorDocument>,
     /// The whole machine.

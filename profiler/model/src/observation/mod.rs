@@ -417,7 +417,7 @@ pub enum Fidelity {
     /// Every event was accounted for.
     #[default]
     Exact,
-    /// The governor let the programs run for this fraction (0 to 1) of the time; the amounts are
+    /// The programs were attached for this fraction (0 to 1) of the time; the amounts are
     /// scaled up by it.
     Sampled(f64),
 }

@@ -253,7 +253,7 @@ fn watched(window: &WindowUse, resource: Resource, coverage: Coverage) -> Option
             ))
         }
         Coverage::Sampled => Some(format!(
-            "{name} (sampled{}, to keep within the CPU budget)",
+            "{name} (sampled{}, which keeps it cheap)",
             of_the_time(Some(window.fidelity))
         )),
         Coverage::Correlated => Some(format!(
