@@ -27,12 +27,12 @@ pub(super) const LEAST_WINDOW: Duration = Duration::from_millis(200);
 /// The shortest and the longest pause, as parts of a window: each window has some of a slot. They are not
 /// even, so that nothing that comes at regular times is always seen, or never. The longer, the better: to
 /// attach a program and to take it away takes 0.2 ms.
-const SHORTEST_PAUSE: f64 = 0.5;
-const LONGEST_PAUSE: f64 = 0.9;
+const SHORTEST_PAUSE: f64 = 0.75;
+const LONGEST_PAUSE: f64 = 0.95;
 /// The fractional part of the golden ratio: its multiples spread evenly over 0 to 1.
 const GOLDEN: f64 = 0.618_033_988_75;
 
-/// The part of the time that slots are at the least: 37 ms beside a pause of 0.7 s, long against a batch of
+/// The part of the time that slots are at the least: 45 ms beside a pause of 0.85 s, long against a batch of
 /// packets; and at the most, where it is not all: to go to and fro costs more than a shorter pause saves.
 const LEAST_DUTY: f64 = 0.05;
 const MOST_DUTY: f64 = 0.5;
