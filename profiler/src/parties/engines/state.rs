@@ -21,6 +21,7 @@ use dunnage_model::party::Pod;
 use folders::Folders;
 use reader::Reader;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::io;
@@ -139,7 +140,7 @@ fn read_container(
     form: Form,
 ) -> io::Result<Option<Known>> {
     if form == Form::Bundle {
-        let config = reader.read(&folder.join("config.json"))?;
+        let config = whole(reader.read(&folder.join("config.json"))?)?;
         let pid = reader
             .read(&folder.join("init.pid"))
             .ok()
@@ -154,10 +155,18 @@ fn read_container(
         );
     }
     let found = match reader.read(&folder.join("state.json")) {
-        Ok(state) => runc(&state, engine_of(folder)),
-        Err(_) => crun(&reader.read(&folder.join("status"))?),
+        Ok(state) => runc(&whole(state)?, engine_of(folder)),
+        Err(_) => crun(&whole(reader.read(&folder.join("status"))?)?),
     };
     Ok(found.map(|known| placed(known, folder, id)))
+}
+
+/// The JSON text, unless it is still being written.
+fn whole(text: Vec<u8>) -> io::Result<Vec<u8>> {
+    match serde_json::from_slice::<IgnoredAny>(&text) {
+        Err(error) if error.is_eof() => Err(error.into()),
+        _ => Ok(text),
+    }
 }
 
 fn placed(known: Known, folder: &Path, id: &str) -> Known {

@@ -96,6 +96,19 @@ fn states_of_runc_crun_and_containerd_name_their_paths() {
 }
 
 #[test]
+fn what_is_still_being_written_is_looked_at_again() {
+    for (text, is_whole) in [
+        ("", false),
+        (r#"{"id":"x","cgroup_pa"#, false),
+        ("{}", true),
+        // It will not get better.
+        ("{]", true),
+    ] {
+        assert_eq!(whole(text.into()).is_ok(), is_whole, "{text:?}");
+    }
+}
+
+#[test]
 fn links_fifos_garbage_and_giants_cost_their_own_name_only() {
     let root = tempfile::tempdir().unwrap();
     let good = r#"{"cgroup_paths":{"":"/sys/fs/cgroup/acme/good"}}"#;
