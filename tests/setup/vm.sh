@@ -9,7 +9,10 @@
 #
 # In the environment: DUNNAGE_VM_KERNEL is the folder of another kernel, unpacked; DUNNAGE_VM_PACKAGE
 # the package that depends on another kernel of the distribution's; DUNNAGE_VM_QEMU has further
-# arguments for QEMU, DUNNAGE_VM_APPEND for the kernel's command line.
+# arguments for QEMU, DUNNAGE_VM_APPEND for the kernel's command line, DUNNAGE_VM_CPUS the number of CPUs,
+# 2 unless it says otherwise. Where code of the kernel is patched while another CPU runs it (a program is
+# attached to an event that comes all the time), QEMU's emulation may leave that CPU at the old code for
+# ever ("soft lockup", at a place of patched code): such a load wants one CPU.
 set -euo pipefail
 out=$1 seconds=$2 command=$3
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -90,7 +93,7 @@ boot() {
     rm -f "$work/scratch.img"
     truncate -s 4G "$work/scratch.img"
     mkfs.ext4 -q -F -E lazy_itable_init=1 "$work/scratch.img"
-    timeout "$seconds" qemu-system-x86_64 -accel tcg,thread=multi,tb-size=1024 -cpu max -smp 2 -m 3072 \
+    timeout "$seconds" qemu-system-x86_64 -accel tcg,thread=multi,tb-size=1024 -cpu max -smp "${DUNNAGE_VM_CPUS:-2}" -m 3072 \
         -nographic -no-reboot -nodefaults -serial stdio -device virtio-rng-pci \
         -drive "file=$work/scratch.img,if=virtio,format=raw,cache=unsafe" \
         -virtfs "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap" \
