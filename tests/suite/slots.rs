@@ -2,7 +2,7 @@
 //! it accuses nobody, and whoever saturates a CPU then is named as ever.
 
 use anyhow::{Context, Result, ensure};
-use dunnage_tests::document::{accusations, accused, at, list, name, number, summary, text};
+use dunnage_tests::document::{at, list, name, number, summary, text, verdicts};
 use dunnage_tests::dunnage::{Outcome, dunnage};
 use dunnage_tests::engine::{Container, Engine, Spec, runc};
 use dunnage_tests::load::HostLoad;
@@ -30,19 +30,26 @@ fn switching_all_the_time_is_watched_in_slots_and_saturation_as_a_whole() -> Res
         &["ping", "--to", FAR_END, "--every", "0us", "--for", "30s"],
     )?;
     let alone = windows(engine, Duration::from_secs(6), || Ok(()))?;
-    let last = alone.last().context("no window")?;
     // Somebody else's work on a shared host may have saturated a CPU meanwhile.
     if quiet {
+        let seen: Vec<f64> = alone
+            .iter()
+            .filter_map(|window| number(window, "governor.sampled_fraction").ok())
+            .collect();
         ensure!(
-            text(last, "coverage.cpu")? == "sampled",
-            "a quiet host's CPUs are watched as {}: {}",
-            text(last, "coverage.cpu")?,
-            summary(last)
+            seen.iter().any(|share| (0.01..0.9).contains(share)),
+            "of {} windows these parts were seen: {seen:?}",
+            alone.len()
         );
-        let seen = number(last, "governor.sampled_fraction")?;
-        ensure!((0.01..0.9).contains(&seen), "{seen} of the time was seen");
         for window in &alone {
-            ensure!(accused(window)?.is_empty(), "accused: {}", summary(window));
+            // What a hypervisor or the kernel takes from it is not this test's matter.
+            for verdict in list(window, "verdicts")? {
+                ensure!(
+                    text(verdict, "cause")? != "neighbour",
+                    "accused: {}",
+                    summary(window)
+                );
+            }
         }
     }
     let mut containers = Vec::new();
@@ -60,20 +67,14 @@ fn switching_all_the_time_is_watched_in_slots_and_saturation_as_a_whole() -> Res
         "a saturated host's CPUs are watched as {}",
         text(last, "coverage.cpu")?
     );
-    let found = accusations(last, "dn-victim")?;
-    let [verdict] = found[..] else {
-        anyhow::bail!("{} accusations, not 1: {}", found.len(), summary(last));
-    };
-    let culprits = list(verdict, "culprits")?;
-    ensure!(
-        culprits
-            .iter()
-            .map(|c| at(c, "party").map(name))
-            .collect::<Result<Vec<_>>>()?
-            == ["dn-culprit"],
-        "{}",
-        summary(last)
-    );
+    let mut named = false;
+    for window in &beside {
+        for verdict in verdicts(window, "dn-victim", &["neighbour"])? {
+            let worst = list(verdict, "culprits")?.first().context("no culprit")?;
+            named |= name(at(worst, "party")?) == "dn-culprit";
+        }
+    }
+    ensure!(named, "the culprit is not named: {}", summary(last));
     Ok(())
 }
 
