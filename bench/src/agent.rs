@@ -2,6 +2,7 @@
 
 use crate::cgroups::Cgroups;
 use crate::figures::Table;
+use crate::loads;
 use anyhow::Context;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -98,17 +99,11 @@ fn one(binary: &Path, arguments: &[&str], seconds: u64) -> anyhow::Result<(f64, 
     ))
 }
 
-/// Run time of all threads, from `/proc/PID/task/*/schedstat`: nanoseconds, where `stat` has ticks.
+/// Run time of all threads; one that has just ended has none.
 fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     let mut sum = 0.0;
     for task in std::fs::read_dir(format!("/proc/{pid}/task")).context("the agent ended early")? {
-        let text = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-        sum += text
-            .split_whitespace()
-            .next()
-            .and_then(|t| t.parse::<f64>().ok())
-            .unwrap_or(0.0)
-            / 1e9;
+        sum += loads::thread_nanos(&task?.path()).unwrap_or(0.0) / 1e9;
     }
     Ok(sum)
 }

@@ -1,11 +1,13 @@
 //! Loads with a known number of operations; each gives its CPU time an operation.
 
+use anyhow::Context;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use nix::unistd::Pid;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// CPU time of this process, all threads, in seconds.
@@ -14,6 +16,16 @@ pub(crate) fn cpu_seconds() -> f64 {
     getrusage(UsageWho::RUSAGE_SELF).map_or(0.0, |usage| {
         seconds(usage.user_time()) + seconds(usage.system_time())
     })
+}
+
+/// Run time so far of one thread, in nanoseconds, from `schedstat` in its folder `/proc/PID/task/TID`; `stat`
+/// has ticks.
+pub(crate) fn thread_nanos(task: &Path) -> anyhow::Result<f64> {
+    let path = task.join("schedstat");
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let ran = text.split_whitespace().next().context("no time")?;
+    Ok(ran.parse()?)
 }
 
 fn pin(cpu: usize) {

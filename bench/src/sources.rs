@@ -4,9 +4,9 @@
 
 use crate::entering;
 use crate::figures::{Table, interval, median, spread};
+use crate::loads;
 use crate::mixed::{Mixed, Ran};
 use crate::switch;
-use anyhow::Context;
 use aya::programs::loaded_programs;
 use aya::sys::{Stats, enable_stats};
 use dunnage_profiler::host::HostRoot;
@@ -183,11 +183,7 @@ fn own_threads() -> anyhow::Result<f64> {
         if task.file_name() == *main {
             continue;
         }
-        let path = task.path().join("schedstat");
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("reading {}", path.display()))?;
-        let ran = text.split_whitespace().next().context("no time")?;
-        nanos += ran.parse::<f64>()?;
+        nanos += loads::thread_nanos(&task.path())?;
     }
     Ok(nanos)
 }
